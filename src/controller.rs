@@ -1,0 +1,108 @@
+//! Desired x observed -> steps and statuses; the only author of conditions.
+//!
+//! A source says what is wanted ([`Change`]), the IO rooms say what was seen ([`Observation`]); out come [`Step`]s for
+//! `app` to perform and a [`Snapshot`] for HTTP and sources to show.
+//!
+//! This room never performs a step, and never asks anybody anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::crd::{RestreamProcess, RestreamProcessStatus};
+use crate::plan::{Key, Plan};
+
+/// Where a manifest stands: `file.yaml`, `file.yaml document 2`, or `namespace/name` of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(pub String);
+
+/// What a source says.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// This object is new or was changed.
+    Apply(Origin, Arc<RestreamProcess>),
+    /// This object is gone.
+    Delete(Origin),
+    /// These are all objects; what is not among them is gone.
+    Reset(Vec<(Origin, Arc<RestreamProcess>)>),
+    /// These are all manifests that could not be read, each with every error in it; replaces the former list.
+    Problems(Vec<Problem>),
+}
+
+/// A manifest that could not be read or was refused.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// Where it stands.
+    pub origin: String,
+    /// Every error in it, each with line and path where known.
+    pub errors: Vec<String>,
+}
+
+/// What `app` is to do; steps of one key are performed in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Open the egress legs where the plan has them, then run FFmpeg.
+    Start(Arc<Plan>),
+    /// Stop FFmpeg, then start it with this plan; the legs stay open and the viewers stay where both plans have egress.
+    Replace(Arc<Plan>),
+    /// Stop FFmpeg, close the legs and their viewers.
+    Stop(Key),
+}
+
+/// What was seen, of one process.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The process.
+    pub key: Key,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// One thing that was seen.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A step in the life of FFmpeg.
+    Run(crate::process::Event),
+    /// What the legs do, and why.
+    Legs(crate::plan::LegChoice),
+    /// The egress legs could not be opened; FFmpeg runs without them.
+    EgressFailed(String),
+    /// Media arrives at the gateway on these legs.
+    Media {
+        /// Picture arrives.
+        video: bool,
+        /// Sound arrives.
+        audio: bool,
+    },
+    /// Viewers at this moment.
+    Viewers(usize),
+}
+
+/// What is shown of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Every accepted or refused process by its id.
+    pub processes: BTreeMap<Key, Process>,
+    /// Manifests that could not be read, or are not used.
+    pub problems: Vec<Problem>,
+}
+
+/// What is shown of one process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Id of the process.
+    pub key: Key,
+    /// Where its manifest stands.
+    pub origin: Origin,
+    /// The manifest.
+    pub manifest: Arc<RestreamProcess>,
+    /// What is seen of it.
+    pub status: RestreamProcessStatus,
+    /// The last lines of FFmpeg's log, redacted, oldest first.
+    pub log: Arc<Vec<crate::process::LogLine>>,
+    /// First accepted, unix seconds.
+    pub created_at: u64,
+    /// Last changed, unix seconds.
+    pub updated_at: u64,
+    /// When `status.state` last changed, unix seconds.
+    pub state_since: u64,
+}

@@ -1,0 +1,182 @@
+//! A proven process: what a [`RestreamProcessSpec`](crate::crd::RestreamProcessSpec) becomes before anything is started.
+//!
+//! [`Plan::new`] refuses with every reason at once. A plan gives FFmpeg's argument vector, and decides from the
+//! [`Inventory`] of the inputs' streams what the two egress legs do ([`LegChoice`]) and why.
+//!
+//! This room never starts anything and never looks whether a file or a port exists.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::crd;
+
+/// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+impl Key {
+    /// The id as it stands; the caller proved it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that may carry credentials (an address, an option). Debug redacts; [`Secret::expose`] is for the place where
+/// FFmpeg is started.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+    /// The text itself; for the place where FFmpeg is started and nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What one process needs, proven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Id of the process.
+    pub key: Key,
+    /// Free reference of the owner.
+    pub reference: Option<String>,
+    /// The manifest says that FFmpeg shall not run.
+    pub suspended: bool,
+    /// Global options of FFmpeg.
+    pub options: Vec<Secret>,
+    /// Inputs in order.
+    pub inputs: Vec<Io>,
+    /// Outputs in order.
+    pub outputs: Vec<Io>,
+    /// Start again this long after an end; `None` leaves it ended.
+    pub reconnect: Option<Duration>,
+    /// Kill after this long without progress; `None` turns the watch off.
+    pub stale: Option<Duration>,
+    /// Playback by WHEP; `None` without `webrtc.enabled`.
+    pub egress: Option<Egress>,
+}
+
+/// One input or output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Io {
+    /// Name, unique on its side.
+    pub id: String,
+    /// What FFmpeg opens.
+    pub address: Secret,
+    /// Options before it.
+    pub options: Vec<Secret>,
+}
+
+/// What the manifest asks of the two egress legs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Egress {
+    /// The picture as asked for.
+    pub video: crd::Video,
+    /// The sound as asked for.
+    pub audio: crd::Audio,
+    /// Viewers at most; `None` takes the gateway's cap.
+    pub max_viewers: Option<u32>,
+}
+
+/// Where FFmpeg sends the two legs: RTP over UDP to loopback, ports bound before FFmpeg starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EgressPorts {
+    /// Port V of the picture, even.
+    pub video: u16,
+    /// Port V+1 of the sound.
+    pub audio: u16,
+}
+
+/// Payload type of the video leg.
+pub const VIDEO_PAYLOAD_TYPE: u8 = 102;
+/// Payload type of the audio leg.
+pub const AUDIO_PAYLOAD_TYPE: u8 = 111;
+
+/// Streams of all inputs, as FFmpeg reports them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    /// In the order of FFmpeg's report.
+    pub streams: Vec<Stream>,
+}
+
+/// One stream of an input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {
+    /// Input number.
+    pub input: usize,
+    /// Stream number within the input.
+    pub index: usize,
+    /// What kind of media it is.
+    pub kind: MediaKind,
+    /// FFmpeg's name of the codec, such as `h264`.
+    pub codec: String,
+    /// FFmpeg's name of the profile, such as `High`; empty where it says none.
+    pub profile: String,
+    /// A still picture attached to sound, which is no video.
+    pub attached_picture: bool,
+    /// Samples a second of sound, 0 where unknown.
+    pub sample_rate: u32,
+    /// Frames were seen out of order (B-frames); `None` where nobody looked yet.
+    pub reordered: Option<bool>,
+}
+
+/// What kind of media a stream carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Subtitles, data, attachments.
+    #[default]
+    Other,
+}
+
+/// What the two egress legs do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegChoice {
+    /// The picture.
+    pub video: Leg,
+    /// The sound.
+    pub audio: Leg,
+}
+
+/// What one egress leg does, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    /// What FFmpeg does.
+    pub action: LegAction,
+    /// Why, for the status.
+    pub reason: String,
+}
+
+/// What FFmpeg does for one leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegAction {
+    /// No leg.
+    None,
+    /// Copy this stream (an FFmpeg stream specifier).
+    Copy(String),
+    /// Transcode this stream (an FFmpeg stream specifier).
+    Transcode(String),
+}

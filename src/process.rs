@@ -1,0 +1,92 @@
+//! The life of one FFmpeg child as a machine: states, delays, progress, log, stale.
+//!
+//! This room never spawns, signals or reads a clock: time comes in as `now`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One line of FFmpeg's log, secrets redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it came, unix seconds.
+    pub at: u64,
+    /// The line.
+    pub line: String,
+}
+
+/// A step in the life of FFmpeg, as others see it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The inputs are probed.
+    Probing,
+    /// FFmpeg was started with this process id.
+    Started(u32),
+    /// FFmpeg listens for a publisher.
+    Waiting,
+    /// FFmpeg makes progress.
+    Progress(Progress),
+    /// FFmpeg ended. It starts again after `restart_in` seconds, or not at all.
+    Ended {
+        /// How it ended.
+        exit: Exit,
+        /// Time until the next start.
+        restart_in: Option<Duration>,
+    },
+    /// The log has new lines; sent at most once a second.
+    Log(Arc<Vec<LogLine>>),
+}
+
+/// How a run of FFmpeg ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, where FFmpeg exited by itself.
+    pub code: Option<i32>,
+    /// Signal number, where FFmpeg was killed.
+    pub signal: Option<i32>,
+    /// Why it ended.
+    pub cause: Cause,
+    /// The last line of its log, redacted.
+    pub message: String,
+    /// When, unix seconds.
+    pub at: u64,
+}
+
+/// Why a run of FFmpeg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Exit code 0, or 255 after an interrupt.
+    Finished,
+    /// Another exit code.
+    Failed,
+    /// A signal that this program did not send.
+    Killed,
+    /// No progress for the stale timeout.
+    Stale,
+    /// It was told to stop.
+    Stopped,
+    /// The streams contradicted the chosen legs; it starts again at once with others.
+    Corrected,
+    /// It could not be started.
+    SpawnFailed,
+}
+
+/// Figures of the running FFmpeg, from one block of its `-progress` report.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Video frames.
+    pub frame: u64,
+    /// Frames a second.
+    pub fps: f64,
+    /// Bits a second over all outputs, where FFmpeg says.
+    pub bitrate: Option<f64>,
+    /// Bytes written.
+    pub size_bytes: u64,
+    /// Media time written.
+    pub time: Duration,
+    /// Media time over wall-clock time, where FFmpeg says.
+    pub speed: Option<f64>,
+    /// Dropped frames.
+    pub drop: u64,
+    /// Duplicated frames.
+    pub dup: u64,
+}

@@ -1,0 +1,146 @@
+//! WHEP: offer, answer, trickle fragment, one viewer's session, registry and caps.
+//!
+//! [`Client`] is what the HTTP side holds: it sends [`Request`]s to whatever drives the sessions and awaits the reply.
+//!
+//! This room never opens a socket and never reads a clock.
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Answer to an accepted offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Unguessable id of the session, one path segment.
+    pub session: String,
+    /// The SDP answer, candidates included.
+    pub sdp: String,
+    /// Strong entity tag of the ICE session, with its quotes.
+    pub etag: String,
+}
+
+/// Why a request was not done; each is one HTTP status (see the `http` room).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such process, or one without WebRTC: 404.
+    #[error("no process {0} with WebRTC is here")]
+    UnknownProcess(String),
+    /// No such session: 404.
+    #[error("no such session")]
+    UnknownSession,
+    /// The process is known and FFmpeg sends nothing yet: 409 with Retry-After.
+    #[error("process {0} has no media yet")]
+    NoMediaYet(String),
+    /// The offer or fragment cannot be read: 400.
+    #[error("{0}")]
+    Malformed(String),
+    /// The offer can be read and not be answered, such as one that only sends: 422.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// The offer has none of the stream's codecs: 406.
+    #[error("{0}")]
+    NoCommonCodec(String),
+    /// The stream has its viewers: 503.
+    #[error("process {process} has its {limit} viewers")]
+    StreamViewerLimit {
+        /// The process.
+        process: String,
+        /// Its cap.
+        limit: usize,
+    },
+    /// The gateway has its viewers: 503.
+    #[error("the gateway has its {limit} viewers")]
+    TotalViewerLimit {
+        /// The cap.
+        limit: usize,
+    },
+    /// If-Match names another ICE session: 412.
+    #[error("If-Match does not name the current ICE session")]
+    PreconditionFailed,
+    /// An ICE restart without If-Match: 428.
+    #[error("an ICE restart needs If-Match")]
+    PreconditionRequired,
+    /// The gateway did not answer in time or is shutting down: 504.
+    #[error("the gateway did not answer in time")]
+    Timeout,
+}
+
+/// What the HTTP side asks of the gateway.
+#[derive(Debug)]
+pub enum Request {
+    /// POST of an offer.
+    Offer {
+        /// Id of the process.
+        process: String,
+        /// The SDP offer.
+        offer: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    /// PATCH of a trickle fragment.
+    Patch {
+        /// Id of the process.
+        process: String,
+        /// Id of the session.
+        session: String,
+        /// The If-Match header as it came.
+        if_match: Option<String>,
+        /// The body, `application/trickle-ice-sdpfrag`.
+        fragment: String,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// DELETE of a session.
+    Delete {
+        /// Id of the process.
+        process: String,
+        /// Id of the session.
+        session: String,
+        /// Whether there was one.
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// The HTTP side's end of the gateway.
+#[derive(Clone, Debug)]
+pub struct Client {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Client {
+    /// A client and the queue that it fills.
+    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, queue) = mpsc::channel(64);
+        (Self { requests }, queue)
+    }
+
+    /// Offers; waits for the answer.
+    pub async fn offer(&self, process: &str, offer: String) -> Result<Answer, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Offer { process: process.into(), offer, reply }).await?;
+        answer.await.unwrap_or(Err(Refusal::Timeout))
+    }
+
+    /// Adds remote candidates to a session.
+    pub async fn patch(
+        &self,
+        process: &str,
+        session: &str,
+        if_match: Option<String>,
+        fragment: String,
+    ) -> Result<(), Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Patch { process: process.into(), session: session.into(), if_match, fragment, reply })
+            .await?;
+        answer.await.unwrap_or(Err(Refusal::Timeout))
+    }
+
+    /// Ends a session; `false` where there was none.
+    pub async fn delete(&self, process: &str, session: &str) -> Result<bool, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Delete { process: process.into(), session: session.into(), reply }).await?;
+        answer.await.map_err(|_| Refusal::Timeout)
+    }
+
+    async fn send(&self, request: Request) -> Result<(), Refusal> {
+        self.requests.send(request).await.map_err(|_| Refusal::Timeout)
+    }
+}

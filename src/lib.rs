@@ -16,4 +16,6 @@ pub mod controller;
 pub mod crd;
 pub mod plan;
 pub mod process;
+pub mod rtp;
+pub mod srtp;
 pub mod whep;

@@ -14,6 +14,7 @@
 
 pub mod controller;
 pub mod crd;
+pub mod gateway;
 pub mod plan;
 pub mod process;
 pub mod rtp;

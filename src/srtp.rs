@@ -161,8 +161,14 @@ mod tests {
     fn keys_are_derived_as_in_rfc_3711_appendix_b3() {
         let key: [u8; 16] = hex("E1F97A0D3E018BE0D64FA32C06DE4139").try_into().expect("16 octets");
         let salt = hex("0EC675AD498AFEEBB6960B3AABE6");
-        assert_eq!(derive::<16>(&key, &salt, LABEL_ENCRYPTION), Ok(hex("C61E7A93744F39EE10734AFE3FF7A087").try_into().expect("16")));
-        assert_eq!(derive::<14>(&key, &salt, LABEL_SALT), Ok(hex("30CBBC08863D8C85D49DB34A9AE1").try_into().expect("14")));
+        assert_eq!(
+            derive::<16>(&key, &salt, LABEL_ENCRYPTION),
+            Ok(hex("C61E7A93744F39EE10734AFE3FF7A087").try_into().expect("16"))
+        );
+        assert_eq!(
+            derive::<14>(&key, &salt, LABEL_SALT),
+            Ok(hex("30CBBC08863D8C85D49DB34A9AE1").try_into().expect("14"))
+        );
         assert_eq!(
             derive::<20>(&key, &salt, LABEL_AUTHENTICATION),
             Ok(hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4").try_into().expect("20"))

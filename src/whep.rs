@@ -4,7 +4,45 @@
 //!
 //! This room never opens a socket and never reads a clock.
 
+mod answer;
+mod feedback;
+mod fragment;
+mod offer;
+mod proof;
+mod session;
+mod tap;
+
 use tokio::sync::{mpsc, oneshot};
+
+pub use answer::Accepted;
+pub use proof::{Watcher, self_test};
+pub use session::{Event, Session, Settings, Transmit};
+pub use tap::UnknownDerivation;
+
+use crate::rtp::{Codec, SpsProfile};
+
+/// Whether an offer can be read and answered as far as its transport goes.
+pub fn check_offer(offer: &str) -> Result<(), Refusal> {
+    offer::Offer::parse(offer).map(|_| ())
+}
+
+/// The media of one stream, as it is offered to viewers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamMedia {
+    /// One picture and one sound at most.
+    pub tracks: Vec<Track>,
+}
+
+/// One track of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// What it carries.
+    pub codec: Codec,
+    /// SSRC on the wire, the same for all viewers.
+    pub ssrc: u32,
+    /// Profile that is really sent, once it is known.
+    pub profile: Option<SpsProfile>,
+}
 
 /// Answer to an accepted offer.
 #[derive(Clone, Debug, PartialEq, Eq)]

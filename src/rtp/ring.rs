@@ -97,12 +97,7 @@ impl Ring {
             h264::repair_importance(&mut payload);
         }
         while self.entries.len() <= offset {
-            self.entries.push_back(Entry {
-                timestamp: placed.timestamp,
-                marker: false,
-                payload: Vec::new(),
-                at: now,
-            });
+            self.entries.push_back(Entry { timestamp: placed.timestamp, marker: false, payload: Vec::new(), at: now });
         }
         self.octets += payload.len();
         self.entries[offset] = Entry { timestamp: placed.timestamp, marker: packet.marker, payload, at: now };
@@ -156,6 +151,12 @@ impl Ring {
         self.unit = None;
     }
 
+    /// A new run begins: what is there may still be resent, and nobody starts with it any more.
+    pub fn begin_run(&mut self) {
+        self.keyframes.clear();
+        self.unit = None;
+    }
+
     /// The packet with this sequence number, where it came and is still there.
     pub fn get(&self, sequence: u64) -> Option<&Entry> {
         let offset = sequence.checked_sub(self.first)?;
@@ -202,8 +203,7 @@ mod tests {
     const SLICE: &[u8] = &[0x41, 0x9a];
 
     fn push(ring: &mut Ring, sequence: u64, timestamp: u32, payload: &[u8], now: Instant) {
-        let packet =
-            PacketView { marker: false, payload_type: 102, sequence_number: 0, timestamp, ssrc: 1, payload };
+        let packet = PacketView { marker: false, payload_type: 102, sequence_number: 0, timestamp, ssrc: 1, payload };
         ring.push(Placed { sequence, timestamp, new_run: false }, &packet, now);
     }
 
@@ -253,6 +253,16 @@ mod tests {
         push(&mut ring, 1, 0, SLICE, now);
         assert!(ring.get(1).is_some());
         assert_eq!(ring.head(), 3);
+    }
+
+    #[test]
+    fn nobody_starts_with_a_keyframe_of_the_run_before() {
+        let now = Instant::now();
+        let mut ring = Ring::new(Codec::H264, Limits::default());
+        push(&mut ring, 0, 0, IDR, now);
+        ring.begin_run();
+        assert_eq!(ring.newest_keyframe(), None);
+        assert!(ring.get(0).is_some());
     }
 
     #[test]

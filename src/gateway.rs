@@ -1,0 +1,199 @@
+//! WebRTC out of FFmpeg's RTP: ingress, the one UDP port, the viewers' sessions and the egress.
+//!
+//! One thread ([`Engine`](engine)) owns everything: the legs' sockets, the rings, the sessions and the UDP port. So the
+//! media path takes no lock: a packet goes from its leg into the ring, and from the ring through each viewer's
+//! protection to the socket. [`Handle`] sends it commands, [`Event`]s come back.
+//!
+//! This room never knows what FFmpeg is, nor why a stream exists.
+
+mod announce;
+mod egress;
+mod engine;
+mod legs;
+mod socket;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc as queue, oneshot};
+
+use crate::plan::EgressPorts;
+use crate::whep::Request;
+
+pub use legs::OpenError;
+
+/// What a gateway is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The one UDP port. An unspecified IPv6 address serves IPv4 too.
+    pub bind: SocketAddr,
+    /// Addresses or names that are put into answers; empty announces every address of this machine.
+    pub announce: Vec<String>,
+    /// Viewers of all streams together.
+    pub max_viewers: usize,
+    /// Viewers of one stream, where its manifest says nothing.
+    pub max_viewers_per_stream: usize,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The UDP port cannot be had.
+    #[error("the WebRTC UDP port {address} cannot be bound: {source}; choose another one (CORE_WEBRTC_ADDRESS)")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An address to announce cannot be resolved.
+    #[error("{name:?} of CORE_WEBRTC_ANNOUNCE is no address and cannot be resolved: {reason}")]
+    Announce {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The WebRTC engine is not what this program was built for.
+    #[error("the WebRTC self-test failed, no viewer could be served: {0}")]
+    SelfTest(String),
+    /// The operating system refuses something else.
+    #[error("the WebRTC gateway cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// What a gateway tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Media of a stream comes, or does not come any more.
+    Media {
+        /// The stream.
+        stream: String,
+        /// Picture comes.
+        video: bool,
+        /// Sound comes.
+        audio: bool,
+    },
+    /// Frames of a stream come in another order than they are shown: it has B-frames, which browsers cannot play.
+    Reordered {
+        /// The stream.
+        stream: String,
+    },
+    /// Viewers of a stream at this moment.
+    Viewers {
+        /// The stream.
+        stream: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+/// A running gateway.
+pub struct Gateway {
+    handle: Handle,
+    announced: Vec<SocketAddr>,
+    thread: JoinHandle<()>,
+}
+
+/// The way to a running gateway.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<mio::Waker>,
+}
+
+/// What the engine is told.
+enum Command {
+    Open { stream: String, max_viewers: Option<usize>, reply: oneshot::Sender<Result<EgressPorts, OpenError>> },
+    Configure { stream: String, max_viewers: Option<usize> },
+    Expect { stream: String, video: bool, audio: bool },
+    Close { stream: String },
+    Whep(Request),
+    Shutdown,
+}
+
+impl Gateway {
+    /// Proves the WebRTC engine, binds the UDP port and starts. Requests of WHEP players come by `requests`; must be
+    /// called within a tokio runtime.
+    pub fn start(
+        config: &Config,
+        mut requests: queue::Receiver<Request>,
+        events: queue::UnboundedSender<Event>,
+    ) -> Result<Self, StartError> {
+        crate::whep::self_test(std::time::Instant::now()).map_err(StartError::SelfTest)?;
+        let port =
+            socket::Port::bind(config.bind).map_err(|source| StartError::Bind { address: config.bind, source })?;
+        let local = port.local_address();
+        let announced = announce::addresses(local, &config.announce)?;
+        let (commands, inbox) = mpsc::channel();
+        let (engine, waker) = engine::Engine::new(config, port, &announced, inbox, events)?;
+        let handle = Handle { commands, waker: Arc::new(waker) };
+        let thread = std::thread::Builder::new().name("webrtc".into()).spawn(move || engine.run())?;
+        let forward = handle.clone();
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                forward.send(Command::Whep(request));
+            }
+        });
+        Ok(Self { handle, announced, thread })
+    }
+
+    /// The way to it.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Addresses that are put into answers.
+    pub fn announced(&self) -> &[SocketAddr] {
+        &self.announced
+    }
+
+    /// Whether its thread has ended, which it does only when told to.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Says goodbye to every viewer and ends.
+    pub fn shutdown(self) {
+        self.handle.send(Command::Shutdown);
+        if self.thread.join().is_err() {
+            tracing::error!("the WebRTC thread panicked");
+        }
+    }
+}
+
+impl Handle {
+    fn send(&self, command: Command) {
+        // An engine that has ended drops the command, and with it the reply that somebody may wait for.
+        if self.commands.send(command).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "the WebRTC thread cannot be woken");
+        }
+    }
+
+    /// Opens the two legs of a stream, or gives the ports of open ones. Both are bound when this returns.
+    pub async fn open(&self, stream: &str, max_viewers: Option<usize>) -> Result<EgressPorts, OpenError> {
+        let (reply, ports) = oneshot::channel();
+        self.send(Command::Open { stream: stream.to_owned(), max_viewers, reply });
+        ports.await.unwrap_or(Err(OpenError::Ended))
+    }
+
+    /// Changes the cap of a stream; its viewers stay.
+    pub fn configure(&self, stream: &str, max_viewers: Option<usize>) {
+        self.send(Command::Configure { stream: stream.to_owned(), max_viewers });
+    }
+
+    /// Says which legs FFmpeg will send; before that a stream has no media.
+    pub fn expect(&self, stream: &str, video: bool, audio: bool) {
+        self.send(Command::Expect { stream: stream.to_owned(), video, audio });
+    }
+
+    /// Closes the legs of a stream and ends its sessions.
+    pub fn close(&self, stream: &str) {
+        self.send(Command::Close { stream: stream.to_owned() });
+    }
+}

@@ -1,0 +1,212 @@
+//! The SDP answer, and the plain offer that the WebRTC engine is given in place of a browser's.
+//!
+//! The engine sees only the media that is answered, with the one codec that was chosen. So what a browser writes
+//! beside it (odd extensions, names as candidates, a second camera) cannot disturb it, and the answer is this room's
+//! own, line by line.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::offer::{Offer, OfferedCodec, OfferedMedia};
+use super::{Refusal, StreamMedia};
+use crate::rtp::{Codec, MediaKind, SpsProfile};
+
+/// Header extension that names the media description (RFC 9143 section 14.1).
+pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+/// Header extension that bounds the receiver's playout delay.
+pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+
+/// One media description that is answered with media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Place among the offer's media descriptions.
+    pub at: usize,
+    /// The `a=mid`.
+    pub mid: String,
+    /// The codec.
+    pub codec: Codec,
+    /// The offer's own entry of that codec.
+    pub offered: OfferedCodec,
+    /// The `a=fmtp` parameters of the answer.
+    pub fmtp: String,
+    /// Id of the MID header extension.
+    pub mid_extension: Option<u8>,
+    /// Id of the playout-delay header extension.
+    pub playout_delay_extension: Option<u8>,
+    /// SSRC of the media.
+    pub ssrc: u32,
+}
+
+/// Chooses what is answered: of each kind the first media description that has the stream's codec.
+pub fn accept(offer: &Offer, stream: &StreamMedia) -> Result<Vec<Accepted>, Refusal> {
+    let mut accepted: Vec<Accepted> = Vec::new();
+    let mut missed = Vec::new();
+    for (at, media) in offer.media.iter().enumerate().filter(|(_, media)| media.receives) {
+        let Some(track) = stream.tracks.iter().find(|track| Some(track.codec.kind()) == media.kind) else {
+            continue;
+        };
+        if accepted.iter().any(|accepted| accepted.codec == track.codec) {
+            continue;
+        }
+        match media.codec(track.codec, track.profile) {
+            Some(offered) => accepted.push(Accepted {
+                at,
+                mid: media.mid.clone(),
+                codec: track.codec,
+                offered: offered.clone(),
+                fmtp: fmtp(track.codec, offered, track.profile),
+                mid_extension: media.extension(MID),
+                playout_delay_extension: media
+                    .extension(PLAYOUT_DELAY)
+                    .filter(|_| media.kind == Some(MediaKind::Video)),
+                ssrc: track.ssrc,
+            }),
+            None => missed.push(format!("m={} lacks {}", media.media, track.codec.name())),
+        }
+    }
+    if accepted.is_empty() {
+        let streams = stream.tracks.iter().map(|track| track.codec.name()).collect::<Vec<_>>().join(" and ");
+        let why = if missed.is_empty() { "the offer asks for none of its media".into() } else { missed.join(", ") };
+        return Err(Refusal::NoCommonCodec(format!("the stream has {streams}, and {why}")));
+    }
+    Ok(accepted)
+}
+
+/// The parameters of the answer: the offered profile with the level that is really sent.
+fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<SpsProfile>) -> String {
+    match codec {
+        Codec::Opus => "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1".into(),
+        Codec::H264 => {
+            let id = offered.parameter("profile-level-id").unwrap_or("42e01f");
+            let level = profile.map_or_else(|| id[id.len().min(4)..].to_owned(), |sps| format!("{:02x}", sps.level));
+            let family = id.get(..4).unwrap_or("42e0");
+            format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={family}{level}")
+        }
+    }
+}
+
+/// The offer that the WebRTC engine is given.
+pub fn plain_offer(offer: &Offer, accepted: &[Accepted]) -> String {
+    let mids = accepted.iter().map(|accepted| accepted.mid.as_str()).collect::<Vec<_>>().join(" ");
+    let mut sdp = format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=ice-options:trickle\r\n\
+         a=fingerprint:{}\r\n",
+        offer.fingerprint
+    );
+    for accepted in accepted {
+        let Accepted { mid, offered, .. } = accepted;
+        let OfferedCodec { payload_type, name, clock_rate, fmtp } = offered;
+        let media = media_name(accepted.codec.kind());
+        let channels = if accepted.codec == Codec::Opus { "/2" } else { "" };
+        write!(
+            sdp,
+            "m={media} 9 UDP/TLS/RTP/SAVPF {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n\
+             a=setup:{}\r\na=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\n\
+             a=rtpmap:{payload_type} {name}/{clock_rate}{channels}\r\n",
+            offer.ufrag, offer.password, offer.setup
+        )
+        .expect("writing to a string");
+        if !fmtp.is_empty() {
+            write!(sdp, "a=fmtp:{payload_type} {fmtp}\r\n").expect("writing to a string");
+        }
+        for candidate in &offer.candidates {
+            write!(sdp, "a=candidate:{candidate}\r\n").expect("writing to a string");
+        }
+    }
+    sdp
+}
+
+/// What the answer needs of the engine and of the gateway.
+pub struct Local<'a> {
+    /// ICE user fragment.
+    pub ufrag: &'a str,
+    /// ICE password.
+    pub password: &'a str,
+    /// DTLS fingerprint: hash function and value.
+    pub fingerprint: &'a str,
+    /// Addresses that viewers may try, best first.
+    pub announced: &'a [SocketAddr],
+    /// Number of the `o=` line.
+    pub session: u64,
+    /// Canonical name of both tracks (RFC 3550 section 6.5.1).
+    pub cname: &'a str,
+}
+
+/// The answer to the browser.
+pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
+    let mids = accepted.iter().map(|accepted| accepted.mid.as_str()).collect::<Vec<_>>().join(" ");
+    let mut sdp = format!(
+        "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=msid-semantic: WMS *\r\n\
+         a=ice-options:trickle\r\na=fingerprint:{}\r\n",
+        local.session, local.fingerprint
+    );
+    let mut first = true;
+    for (at, media) in offer.media.iter().enumerate() {
+        match accepted.iter().find(|accepted| accepted.at == at) {
+            Some(accepted) => {
+                write_media(&mut sdp, media, accepted, local, first);
+                first = false;
+            }
+            None => write!(
+                sdp,
+                "m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=inactive\r\n",
+                media.media,
+                media.protocol,
+                media.formats.first().map_or("0", String::as_str),
+                media.mid
+            )
+            .expect("writing to a string"),
+        }
+    }
+    sdp
+}
+
+fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, local: &Local<'_>, first: bool) {
+    let Accepted { at: _, mid, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc } = accepted;
+    let payload_type = offered.payload_type;
+    let (protocol, name, clock_rate) = (&media.protocol, codec.name(), codec.clock_rate());
+    let kind = media_name(codec.kind());
+    let channels = if *codec == Codec::Opus { "/2" } else { "" };
+    let mut line = |text: std::fmt::Arguments<'_>| write!(sdp, "{text}\r\n").expect("writing to a string");
+    line(format_args!("m={kind} 9 {protocol} {payload_type}"));
+    line(format_args!("c=IN IP4 0.0.0.0"));
+    line(format_args!("a=ice-ufrag:{}", local.ufrag));
+    line(format_args!("a=ice-pwd:{}", local.password));
+    line(format_args!("a=setup:passive"));
+    line(format_args!("a=mid:{mid}"));
+    if let Some(id) = mid_extension {
+        line(format_args!("a=extmap:{id} {MID}"));
+    }
+    if let Some(id) = playout_delay_extension {
+        line(format_args!("a=extmap:{id} {PLAYOUT_DELAY}"));
+    }
+    line(format_args!("a=sendonly"));
+    line(format_args!("a=msid:dragonfork {kind}"));
+    line(format_args!("a=rtcp-mux"));
+    line(format_args!("a=rtcp-mux-only"));
+    line(format_args!("a=rtcp-rsize"));
+    line(format_args!("a=rtpmap:{payload_type} {name}/{clock_rate}{channels}"));
+    line(format_args!("a=fmtp:{payload_type} {fmtp}"));
+    if codec.kind() == MediaKind::Video {
+        for feedback in ["nack", "nack pli", "ccm fir"] {
+            line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
+        }
+    }
+    line(format_args!("a=ssrc:{ssrc} cname:{}", local.cname));
+    line(format_args!("a=ssrc:{ssrc} msid:dragonfork {kind}"));
+    if first {
+        for (number, address) in local.announced.iter().enumerate() {
+            // Host candidates, best first (RFC 8445 section 5.1.2).
+            let priority = (126_u32 << 24) | ((65_535_u32.saturating_sub(number as u32)) << 8) | 255;
+            line(format_args!("a=candidate:{number} 1 udp {priority} {} {} typ host", address.ip(), address.port()));
+        }
+        line(format_args!("a=end-of-candidates"));
+    }
+}
+
+fn media_name(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Video => "video",
+        MediaKind::Audio => "audio",
+    }
+}

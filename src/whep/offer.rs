@@ -1,0 +1,337 @@
+//! An SDP offer, read for what a WHEP answer needs of it (RFC 8866, RFC 9429).
+
+use std::io::Cursor;
+
+use rtc::sdp::{MediaDescription, SessionDescription};
+
+use super::Refusal;
+use crate::rtp::{Codec, MediaKind, SpsProfile};
+
+/// An offer that can be answered as far as its transport goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// ICE user fragment.
+    pub ufrag: String,
+    /// ICE password.
+    pub password: String,
+    /// DTLS fingerprint: hash function and value.
+    pub fingerprint: String,
+    /// `a=setup` of the offer.
+    pub setup: String,
+    /// The media descriptions in order.
+    pub media: Vec<OfferedMedia>,
+    /// Candidates that can be used: UDP, component 1, an address and no name.
+    pub candidates: Vec<String>,
+}
+
+/// One media description of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedMedia {
+    /// The media type as it stands: `audio`, `video`, `application`.
+    pub media: String,
+    /// Picture or sound; `None` for anything else.
+    pub kind: Option<MediaKind>,
+    /// The `a=mid`.
+    pub mid: String,
+    /// The transport protocol as it stands.
+    pub protocol: String,
+    /// The formats as they stand.
+    pub formats: Vec<String>,
+    /// Whether media may be sent to the offerer here.
+    pub receives: bool,
+    /// The codecs in the offerer's order.
+    pub codecs: Vec<OfferedCodec>,
+    /// Header extensions: id and URI.
+    pub extensions: Vec<(u8, String)>,
+}
+
+/// One codec of a media description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedCodec {
+    /// Payload type.
+    pub payload_type: u8,
+    /// Name in `a=rtpmap`.
+    pub name: String,
+    /// Ticks a second.
+    pub clock_rate: u32,
+    /// The `a=fmtp` parameters; empty without.
+    pub fmtp: String,
+}
+
+impl Offer {
+    /// Reads an offer. What cannot be read is [`Refusal::Malformed`], what can be read and not be met is
+    /// [`Refusal::Unprocessable`].
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.contains('\0') {
+            return Err(Refusal::Malformed("the SDP offer holds a NUL".into()));
+        }
+        let description = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
+            .map_err(|error| Refusal::Malformed(format!("the SDP offer cannot be read: {error}")))?;
+        let session = |key: &str| description.attribute(key).map(String::as_str);
+        let first = |key: &str| {
+            let in_media = description.media_descriptions.iter().find_map(|media| media.attribute(key).flatten());
+            session(key).or(in_media).map(str::to_owned)
+        };
+        let needed = |key: &str| first(key).ok_or_else(|| Refusal::Malformed(format!("the SDP offer has no a={key}")));
+        if description.media_descriptions.is_empty() {
+            return Err(Refusal::Malformed("the SDP offer has no media description".into()));
+        }
+        let mut media = Vec::new();
+        for description in &description.media_descriptions {
+            media.push(OfferedMedia::read(description)?);
+        }
+        let group = session("group").unwrap_or_default();
+        if media.len() > 1 && !group.starts_with("BUNDLE") {
+            return Err(Refusal::Unprocessable("the offer does not bundle its media (a=group:BUNDLE)".into()));
+        }
+        let offer = Self {
+            ufrag: needed("ice-ufrag")?,
+            password: needed("ice-pwd")?,
+            fingerprint: needed("fingerprint")?,
+            setup: first("setup").unwrap_or_else(|| "actpass".into()),
+            candidates: description
+                .media_descriptions
+                .iter()
+                .flat_map(|media| &media.attributes)
+                .filter(|attribute| attribute.key == "candidate")
+                .filter_map(|attribute| attribute.value.clone())
+                .filter(|candidate| is_usable(candidate))
+                .collect(),
+            media,
+        };
+        if offer.setup == "passive" {
+            return Err(Refusal::Unprocessable("the offer is a=setup:passive, and so is every answer".into()));
+        }
+        if !offer.media.iter().any(|media| media.receives) {
+            return Err(Refusal::Unprocessable("the offer receives no media (a=recvonly or a=sendrecv)".into()));
+        }
+        Ok(offer)
+    }
+}
+
+/// Whether a candidate can be tried: UDP, component 1, an address. Names (mDNS) are never waited for; their checks
+/// arrive and tell the address.
+pub fn is_usable(candidate: &str) -> bool {
+    let words: Vec<&str> = candidate.split_whitespace().collect();
+    matches!(words[..], [_, "1", transport, _, address, _, "typ", ..]
+        if transport.eq_ignore_ascii_case("udp") && address.parse::<std::net::IpAddr>().is_ok())
+}
+
+impl OfferedMedia {
+    fn read(description: &MediaDescription) -> Result<Self, Refusal> {
+        let name = &description.media_name;
+        let kind = match name.media.as_str() {
+            "video" => Some(MediaKind::Video),
+            "audio" => Some(MediaKind::Audio),
+            _ => None,
+        };
+        let mid = description
+            .attribute("mid")
+            .flatten()
+            .filter(|mid| !mid.is_empty())
+            .ok_or_else(|| Refusal::Malformed(format!("m={} has no a=mid", name.media)))?;
+        let bundle_only = description.has_attribute("bundle-only");
+        let live = (name.port.value != 0 || bundle_only) && !description.has_attribute("inactive");
+        if live && kind.is_some() && !description.has_attribute("rtcp-mux") {
+            return Err(Refusal::Unprocessable(format!("m={} does not multiplex RTCP (a=rtcp-mux)", name.media)));
+        }
+        Ok(Self {
+            media: name.media.clone(),
+            kind,
+            mid: mid.to_owned(),
+            protocol: name.protos.join("/"),
+            formats: name.formats.clone(),
+            receives: live && kind.is_some() && !description.has_attribute("sendonly"),
+            codecs: codecs(description),
+            extensions: extensions(description),
+        })
+    }
+
+    /// The codec to answer with for a leg: for H.264 the packetization mode 1 entry whose profile is nearest to what is
+    /// really sent.
+    pub fn codec(&self, codec: Codec, profile: Option<SpsProfile>) -> Option<&OfferedCodec> {
+        let mut matching = self.codecs.iter().filter(|offered| offered.is(codec));
+        match codec {
+            Codec::Opus => matching.next(),
+            Codec::H264 => {
+                let offered: Vec<_> =
+                    matching.filter(|offered| offered.parameter("packetization-mode") == Some("1")).collect();
+                let families = families(profile);
+                families
+                    .iter()
+                    .find_map(|family| offered.iter().find(|offered| offered.profile_family() == Some(*family)))
+                    .or(offered.first())
+                    .copied()
+            }
+        }
+    }
+
+    /// Id of a header extension.
+    pub fn extension(&self, uri: &str) -> Option<u8> {
+        self.extensions.iter().find(|(_, offered)| offered == uri).map(|(id, _)| *id)
+    }
+}
+
+/// H.264 profile families in the order of preference for what is really sent.
+fn families(profile: Option<SpsProfile>) -> &'static [Family] {
+    use Family::{Baseline, ConstrainedBaseline, High, Main};
+    match profile {
+        Some(SpsProfile { profile: 66, constraints, .. }) if constraints & 0x40 == 0 => {
+            &[Baseline, ConstrainedBaseline, Main, High]
+        }
+        Some(SpsProfile { profile: 77, .. }) => &[Main, ConstrainedBaseline, Baseline, High],
+        Some(SpsProfile { profile: 100.., .. }) => &[High, Main, ConstrainedBaseline, Baseline],
+        _ => &[ConstrainedBaseline, Baseline, Main, High],
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    ConstrainedBaseline,
+    Baseline,
+    Main,
+    High,
+}
+
+impl OfferedCodec {
+    fn is(&self, codec: Codec) -> bool {
+        self.name.eq_ignore_ascii_case(codec.name()) && self.clock_rate == codec.clock_rate()
+    }
+
+    /// A parameter of the `a=fmtp` line.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.fmtp
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    fn profile_family(&self) -> Option<Family> {
+        // Absent means Baseline level 1 (RFC 6184 section 8.1).
+        let id = self.parameter("profile-level-id").unwrap_or("42000a");
+        let constraints = u8::from_str_radix(id.get(2..4)?, 16).ok()?;
+        match id.get(..2)? {
+            "42" if constraints & 0x40 != 0 => Some(Family::ConstrainedBaseline),
+            "42" => Some(Family::Baseline),
+            id if id.eq_ignore_ascii_case("4d") => Some(Family::Main),
+            "64" => Some(Family::High),
+            _ => None,
+        }
+    }
+}
+
+fn codecs(description: &MediaDescription) -> Vec<OfferedCodec> {
+    let values = |key: &'static str| {
+        description
+            .attributes
+            .iter()
+            .filter(move |attribute| attribute.key == key)
+            .filter_map(|attribute| attribute.value.as_deref())
+    };
+    let mut codecs = Vec::new();
+    for format in &description.media_name.formats {
+        let of_format = |value: &'static str| {
+            values(value).find_map(|line| line.split_once(' ').filter(|(id, _)| id == format).map(|(_, rest)| rest))
+        };
+        let (Ok(payload_type), Some(map)) = (format.parse(), of_format("rtpmap")) else { continue };
+        let mut parts = map.split('/');
+        let (Some(name), Some(Ok(clock_rate))) = (parts.next(), parts.next().map(str::parse)) else { continue };
+        codecs.push(OfferedCodec {
+            payload_type,
+            name: name.to_owned(),
+            clock_rate,
+            fmtp: of_format("fmtp").unwrap_or_default().to_owned(),
+        });
+    }
+    codecs
+}
+
+/// Header extensions with an id of the one-byte form (RFC 8285 section 4.2); a direction suffix is accepted.
+fn extensions(description: &MediaDescription) -> Vec<(u8, String)> {
+    description
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key == "extmap")
+        .filter_map(|attribute| attribute.value.as_deref())
+        .filter_map(|value| {
+            let mut words = value.split_whitespace();
+            let id = words.next()?.split('/').next()?.parse().ok()?;
+            (1..=14).contains(&id).then_some((id, words.next()?.to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFERS: [(&str, &str); 6] = [
+        ("aiortc", include_str!("../../tests/offers/offer_aiortc116.sdp")),
+        ("Chromium, gathered", include_str!("../../tests/offers/offer_chromium156_gathered.sdp")),
+        ("Chromium, mDNS", include_str!("../../tests/offers/offer_chromium156_mdns.sdp")),
+        ("Chromium, no candidates", include_str!("../../tests/offers/offer_chromium156_nocands.sdp")),
+        ("Firefox", include_str!("../../tests/offers/offer_firefox153_h264.sdp")),
+        ("Firefox, mDNS", include_str!("../../tests/offers/offer_firefox153_mdns_h264.sdp")),
+    ];
+    const CHROMIUM: &str = OFFERS[2].1;
+    const FIREFOX: &str = OFFERS[4].1;
+
+    fn video(offer: &Offer) -> &OfferedMedia {
+        offer.media.iter().find(|media| media.kind == Some(MediaKind::Video)).expect("there is a picture")
+    }
+
+    fn chosen(offer: &Offer, profile: u8, constraints: u8) -> Option<u8> {
+        let profile = SpsProfile { profile, constraints, level: 31 };
+        video(offer).codec(Codec::H264, Some(profile)).map(|codec| codec.payload_type)
+    }
+
+    #[test]
+    fn the_answered_h264_profile_is_nearest_to_what_is_sent() {
+        let offer = Offer::parse(CHROMIUM).expect("Chromium's offer is read");
+        assert_eq!(chosen(&offer, 66, 0xc0), Some(108), "constrained baseline");
+        assert_eq!(chosen(&offer, 66, 0x00), Some(102), "baseline");
+        assert_eq!(chosen(&offer, 77, 0x40), Some(116), "main");
+        assert_eq!(chosen(&offer, 100, 0x00), Some(116), "high, which is not offered, goes as main");
+        assert_eq!(video(&offer).codec(Codec::H264, None).map(|codec| codec.payload_type), Some(108));
+    }
+
+    #[test]
+    fn offers_of_every_client_are_read() {
+        for (name, text) in OFFERS {
+            let offer = Offer::parse(text).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+            assert!(video(&offer).codec(Codec::H264, None).is_some(), "{name}");
+            assert!(offer.candidates.iter().all(|candidate| !candidate.contains(".local")), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_extension_with_a_direction_is_found() {
+        let offer = Offer::parse(FIREFOX).expect("Firefox's offer is read");
+        assert!(video(&offer).extension("http://www.webrtc.org/experiments/rtp-hdrext/playout-delay").is_some());
+    }
+
+    #[test]
+    fn what_is_no_offer_is_malformed() {
+        for text in ["", "hello", "v=0\r\n", "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", "v=0\0"] {
+            assert!(matches!(Offer::parse(text), Err(Refusal::Malformed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_offer_that_only_sends_is_unprocessable() {
+        let text = CHROMIUM.replace("a=recvonly", "a=sendonly");
+        assert!(matches!(Offer::parse(&text), Err(Refusal::Unprocessable(_))));
+        let text = CHROMIUM.replace("a=rtcp-mux\r\n", "");
+        assert!(matches!(Offer::parse(&text), Err(Refusal::Unprocessable(_))));
+    }
+
+    #[test]
+    fn only_candidates_with_an_address_are_used() {
+        assert!(is_usable("1 1 udp 2113937151 192.0.2.1 43957 typ host generation 0"));
+        assert!(!is_usable("1 1 udp 2113937151 04328221.local 43957 typ host"));
+        assert!(!is_usable("1 1 tcp 2113937151 192.0.2.1 9 typ host tcptype active"));
+        assert!(!is_usable("1 2 udp 2113937151 192.0.2.1 9 typ host"));
+        assert!(!is_usable("rubbish"));
+    }
+}

@@ -1,0 +1,233 @@
+//! A receiving peer without sockets, and the self-test that every gateway does with it at start.
+//!
+//! The egress protects media with keys that it hears from the WebRTC engine ([`super::tap`]). Whether that is still
+//! true is not left to luck: a handshake within the process must end with a packet that the other side can open.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rtc::media_stream::MediaStreamTrackId;
+use rtc::peer_connection::configuration::media_engine::MediaEngine;
+use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::message::RTCMessage;
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtp_transceiver::RTCRtpTransceiverDirection;
+use rtc::rtp_transceiver::RTCRtpTransceiverInit;
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use rtc::sansio::Protocol;
+use rtc::shared::error::Error;
+use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+
+use super::session::{Event, Session, Settings, Transmit};
+use super::{StreamMedia, Track};
+use crate::rtp::{Codec, PacketView};
+
+/// A peer that receives one picture and one sound, as a browser does.
+pub struct Watcher {
+    peer: RTCPeerConnection,
+    local: SocketAddr,
+    offer: String,
+    connected: bool,
+}
+
+/// One packet that a [`Watcher`] received and opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The track.
+    pub track: MediaStreamTrackId,
+    /// Payload type.
+    pub payload_type: u8,
+    /// Sequence number.
+    pub sequence_number: u16,
+    /// Timestamp.
+    pub timestamp: u32,
+    /// SSRC.
+    pub ssrc: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// Payload.
+    pub payload: Vec<u8>,
+}
+
+impl Watcher {
+    /// A peer that says to be at `local`.
+    pub fn new(local: SocketAddr, now: Instant) -> Result<Self, Error> {
+        let mut media = MediaEngine::default();
+        media.register_default_codecs()?;
+        let settings = SettingEngineBuilder::new()
+            .with_crypto_provider(Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()))
+            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+            .build();
+        let mut peer =
+            RTCPeerConnectionBuilder::new().with_media_engine(media).with_setting_engine(settings).build(now)?;
+        for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                streams: Vec::new(),
+                send_encodings: Vec::new(),
+            };
+            peer.add_transceiver_from_kind(kind, Some(init))?;
+        }
+        peer.add_local_candidate(super::session::host_candidate(local)?)?;
+        let offer = peer.create_offer(None)?;
+        peer.set_local_description(now, offer)?;
+        let offer = peer.local_description().map(|description| description.sdp).unwrap_or_default();
+        Ok(Self { peer, local, offer, connected: false })
+    }
+
+    /// The SDP offer.
+    pub fn offer(&self) -> &str {
+        &self.offer
+    }
+
+    /// Takes the SDP answer.
+    pub fn handle_answer(&mut self, answer: &str, now: Instant) -> Result<(), Error> {
+        self.peer.set_remote_description(now, RTCSessionDescription::answer(answer.to_owned())?)
+    }
+
+    /// Takes a datagram that came from `from`.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Result<(), Error> {
+        let transport = TransportContext {
+            local_addr: self.local,
+            peer_addr: from,
+            transport_protocol: TransportProtocol::UDP,
+            ecn: None,
+        };
+        self.peer.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) })
+    }
+
+    /// Goes on in time.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.peer.handle_timeout(now)
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.peer.poll_timeout()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.peer.poll_write().map(|message| Transmit { to: message.transport.peer_addr, datagram: message.message })
+    }
+
+    /// The next packet that was received and opened.
+    pub fn poll_received(&mut self) -> Option<Received> {
+        while let Some(message) = self.peer.poll_read() {
+            if let RTCMessage::RtpPacket(track, packet) = message.message {
+                return Some(Received {
+                    track,
+                    payload_type: packet.header.payload_type,
+                    sequence_number: packet.header.sequence_number,
+                    timestamp: packet.header.timestamp,
+                    ssrc: packet.header.ssrc,
+                    marker: packet.header.marker,
+                    payload: packet.payload.to_vec(),
+                });
+            }
+        }
+        None
+    }
+
+    /// Whether the handshake is over and the path is up.
+    pub fn is_connected(&mut self) -> bool {
+        while let Some(event) = self.peer.poll_event() {
+            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
+                self.connected = state == RTCPeerConnectionState::Connected;
+            }
+        }
+        self.connected
+    }
+}
+
+const WATCHER: &str = "127.0.0.1:1";
+const GATEWAY: &str = "127.0.0.1:2";
+/// Virtual time until the self-test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes a handshake within the process and sends a packet through it; the error says what did not work.
+pub fn self_test(start: Instant) -> Result<(), String> {
+    let failed = |error: Error| error.to_string();
+    let watcher_address: SocketAddr = WATCHER.parse().expect("a literal address");
+    let gateway_address: SocketAddr = GATEWAY.parse().expect("a literal address");
+    let settings = Settings {
+        provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
+        canonical: vec![gateway_address],
+        announced: vec![gateway_address],
+    };
+    let track = |codec, ssrc| Track { codec, ssrc, profile: None };
+    let stream = StreamMedia { tracks: vec![track(Codec::H264, 11), track(Codec::Opus, 12)] };
+    let mut watcher = Watcher::new(watcher_address, start).map_err(failed)?;
+    let (mut session, answer) =
+        Session::answer(&settings, &stream, watcher.offer(), 1, start).map_err(|refusal| refusal.to_string())?;
+    watcher.handle_answer(&answer, start).map_err(failed)?;
+    let mut now = start;
+    let mut protector = None;
+    while now < start + PATIENCE {
+        now += Duration::from_millis(10);
+        session.handle_timeout(now);
+        watcher.handle_timeout(now).map_err(failed)?;
+        exchange(&mut session, &mut watcher, now).map_err(failed)?;
+        while let Some(event) = session.poll_event(now) {
+            match event {
+                Event::Connected { protector: heard, .. } => protector = Some(heard),
+                Event::Broken(unknown) => return Err(unknown.to_string()),
+                Event::Closed(why) => return Err(format!("the handshake failed: {why}")),
+                Event::Moved(_) | Event::Lost { .. } | Event::KeyframeWanted => {}
+            }
+        }
+        let connected = watcher.is_connected();
+        if let Some(protector) = protector.as_ref().filter(|_| connected) {
+            let accepted = &session.accepted()[0];
+            let mut header = vec![0x80, accepted.offered.payload_type, 0, 1, 0, 0, 0, 9];
+            header.extend_from_slice(&accepted.ssrc.to_be_bytes());
+            let mut sealed = Vec::new();
+            protector.protect(&header, b"\x65self-test", accepted.ssrc, 1, &mut sealed);
+            if PacketView::parse(&sealed).is_none() {
+                return Err("the sealed packet is no RTP packet".into());
+            }
+            watcher.handle_datagram(gateway_address, &sealed, now).map_err(failed)?;
+            return match watcher.poll_received() {
+                Some(received) if received.payload == b"\x65self-test" => Ok(()),
+                Some(_) => Err("the other side opened something else than was sealed".into()),
+                None => Err("the other side cannot open what was sealed with the keys that were heard".into()),
+            };
+        }
+    }
+    Err(format!("the handshake was not over within {} s", PATIENCE.as_secs()))
+}
+
+/// Carries datagrams to and fro until none is left.
+fn exchange(session: &mut Session, watcher: &mut Watcher, now: Instant) -> Result<(), Error> {
+    let watcher_address = watcher.local;
+    loop {
+        let mut quiet = true;
+        while let Some(Transmit { to, datagram }) = session.poll_transmit() {
+            watcher.handle_datagram(GATEWAY.parse().expect("a literal address"), &datagram, now)?;
+            debug_assert_eq!(to, watcher_address);
+            quiet = false;
+        }
+        while let Some(Transmit { to: _, datagram }) = watcher.poll_transmit() {
+            session.handle_datagram(watcher_address, &datagram, now);
+            quiet = false;
+        }
+        if quiet {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_gives_the_keys_that_the_other_side_has() {
+        assert_eq!(self_test(Instant::now()), Ok(()));
+    }
+}

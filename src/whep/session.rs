@@ -1,0 +1,410 @@
+//! One viewer's WHEP session: ICE, DTLS and RTCP by the WebRTC engine, as a machine without sockets.
+//!
+//! Media never goes through here: the egress sends it, with the [`Protector`] and to the address that
+//! [`Event::Connected`] gives.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rtc::crypto::RTCCryptoProvider;
+use rtc::interceptor::{Registry, Slot};
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MediaEngine};
+use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::message::RTCMessage;
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::transport::{
+    CandidateConfig, CandidateHostConfig, RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit,
+};
+use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtcp;
+use rtc::rtp_transceiver::RTCRtpSenderId;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+};
+use rtc::sansio::Protocol;
+use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+
+use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
+use super::feedback::Deliver;
+use super::fragment::Fragment;
+use super::offer::Offer;
+use super::tap::{KeyTap, UnknownDerivation};
+use super::{Refusal, StreamMedia};
+use crate::rtp::{Codec, MediaKind};
+use crate::srtp::Protector;
+
+/// A session that has not connected for this long is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Without a sign of life for this long the path counts as broken; after the grace that follows the session is over.
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(5);
+const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// What every session of a gateway shares.
+pub struct Settings {
+    /// The cryptographic library.
+    pub provider: Arc<dyn RTCCryptoProvider>,
+    /// Addresses of the one UDP port that stand for it inside the engine, one for each IP version that it serves.
+    pub canonical: Vec<SocketAddr>,
+    /// Addresses that viewers may try, best first.
+    pub announced: Vec<SocketAddr>,
+}
+
+/// What a session tells.
+pub enum Event {
+    /// The handshake is over: media may go to this address with this protection.
+    Connected {
+        /// Where the viewer is.
+        remote: SocketAddr,
+        /// How to protect what goes there.
+        protector: Protector,
+    },
+    /// The viewer is somewhere else now.
+    Moved(SocketAddr),
+    /// The viewer misses these packets.
+    Lost {
+        /// SSRC of the media.
+        ssrc: u32,
+        /// Sequence numbers as they were on the wire.
+        sequence_numbers: Vec<u16>,
+    },
+    /// The viewer cannot go on without a keyframe (PLI or FIR).
+    KeyframeWanted,
+    /// The session is over.
+    Closed(&'static str),
+    /// The session cannot go on: the engine is not what this program was built for.
+    Broken(UnknownDerivation),
+}
+
+/// A datagram to send from the one UDP port.
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// What.
+    pub datagram: BytesMut,
+}
+
+/// One viewer's session.
+pub struct Session {
+    peer: RTCPeerConnection,
+    tap: Arc<KeyTap>,
+    canonical: Vec<SocketAddr>,
+    senders: Vec<(MediaKind, RTCRtpSenderId)>,
+    accepted: Vec<Accepted>,
+    local_ufrag: String,
+    remote_ufrag: String,
+    etag: String,
+    deadline: Option<Instant>,
+    remote: Option<SocketAddr>,
+    feedback: VecDeque<Event>,
+    closed: bool,
+}
+
+impl Session {
+    /// Answers an offer. `number` is the session's number in the answer's `o=` line, `cname` names its source.
+    pub fn answer(
+        settings: &Settings,
+        stream: &StreamMedia,
+        offer: &str,
+        number: u64,
+        now: Instant,
+    ) -> Result<(Self, String), Refusal> {
+        let offer = Offer::parse(offer)?;
+        let accepted = accept(&offer, stream)?;
+        let unreadable =
+            |error: rtc::shared::error::Error| Refusal::Malformed(format!("the SDP offer cannot be answered: {error}"));
+        let tap = Arc::new(KeyTap::new(settings.provider.clone()));
+        let mut peer = build_peer(tap.clone(), &accepted, now).map_err(unreadable)?;
+        let mut senders = Vec::new();
+        for accepted in &accepted {
+            let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
+            senders.push((accepted.codec.kind(), sender));
+        }
+        let plain = RTCSessionDescription::offer(plain_offer(&offer, &accepted)).map_err(unreadable)?;
+        peer.set_remote_description(now, plain).map_err(unreadable)?;
+        for address in &settings.canonical {
+            peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
+        }
+        let answer = peer.create_answer(None).map_err(unreadable)?;
+        peer.set_local_description(now, answer).map_err(unreadable)?;
+        let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
+        let line = |key: &str| {
+            own.lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(|value| value.trim().to_owned())
+                .expect("the engine's own answer has credentials and a fingerprint")
+        };
+        let (ufrag, password) = (line("a=ice-ufrag:"), line("a=ice-pwd:"));
+        let local = Local {
+            ufrag: &ufrag,
+            password: &password,
+            fingerprint: &line("a=fingerprint:"),
+            announced: &settings.announced,
+            session: number,
+            cname: "dragonfork",
+        };
+        let text = write_answer(&offer, &accepted, &local);
+        let session = Self {
+            peer,
+            tap,
+            canonical: settings.canonical.clone(),
+            senders,
+            accepted,
+            etag: format!("\"{ufrag}\""),
+            local_ufrag: ufrag,
+            remote_ufrag: offer.ufrag,
+            deadline: Some(now + CONNECT_TIMEOUT),
+            remote: None,
+            feedback: VecDeque::new(),
+            closed: false,
+        };
+        Ok((session, text))
+    }
+
+    /// The media that was answered.
+    pub fn accepted(&self) -> &[Accepted] {
+        &self.accepted
+    }
+
+    /// ICE user fragment of this side, which every check of the viewer names first.
+    pub fn local_ufrag(&self) -> &str {
+        &self.local_ufrag
+    }
+
+    /// Strong entity tag of the ICE session, with its quotes.
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    /// Takes a trickle fragment (RFC 9725 section 4.3). A missing If-Match is accepted for candidates, because real
+    /// clients leave it out.
+    pub fn handle_fragment(&mut self, if_match: Option<&str>, fragment: &str) -> Result<(), Refusal> {
+        let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == self.etag;
+        if if_match.is_some_and(|tags| !tags.split(',').any(|tag| matches(tag.trim()))) {
+            return Err(Refusal::PreconditionFailed);
+        }
+        let fragment = Fragment::parse(fragment)?;
+        if fragment.ufrag.as_ref().is_some_and(|ufrag| *ufrag != self.remote_ufrag) {
+            return Err(match if_match {
+                None => Refusal::PreconditionRequired,
+                Some(_) => Refusal::Unprocessable("ICE restart is not supported; the session goes on as it is".into()),
+            });
+        }
+        for candidate in fragment.candidates {
+            let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
+            if let Err(error) = self.peer.add_remote_candidate(candidate) {
+                tracing::debug!(%error, "candidate left out");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a datagram that came from `from`.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
+            return;
+        };
+        let transport = TransportContext {
+            local_addr: *local,
+            peer_addr: from,
+            transport_protocol: TransportProtocol::UDP,
+            ecn: None,
+        };
+        let message = TaggedBytesMut { now, transport, message: BytesMut::from(datagram) };
+        if let Err(error) = self.peer.handle_read(message) {
+            tracing::trace!(%error, %from, "datagram left out");
+        }
+    }
+
+    /// Goes on in time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Err(error) = self.peer.handle_timeout(now) {
+            tracing::debug!(%error, "session timer");
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        [self.peer.poll_timeout(), self.deadline].into_iter().flatten().min()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.peer.poll_write().map(|message| Transmit { to: message.transport.peer_addr, datagram: message.message })
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if self.closed {
+            return None;
+        }
+        while let Some(event) = self.peer.poll_event() {
+            let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event else { continue };
+            match state {
+                RTCPeerConnectionState::Connected if self.deadline.is_some() => return Some(self.connected()),
+                RTCPeerConnectionState::Failed => return Some(self.over("the path to the viewer broke")),
+                RTCPeerConnectionState::Closed => return Some(self.over("the viewer left")),
+                _ => {}
+            }
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(self.over("the viewer did not connect"));
+        }
+        while let Some(message) = self.peer.poll_read() {
+            if let RTCMessage::RtcpPacket(_, packets) = message.message {
+                self.feedback.extend(packets.iter().filter_map(|packet| feedback(packet.as_ref())));
+            }
+        }
+        if let Some(event) = self.feedback.pop_front() {
+            return Some(event);
+        }
+        let remote = self.selected_remote();
+        if self.deadline.is_none() && remote.is_some() && remote != self.remote {
+            self.remote = remote;
+            return remote.map(Event::Moved);
+        }
+        None
+    }
+
+    fn connected(&mut self) -> Event {
+        self.deadline = None;
+        self.remote = self.selected_remote();
+        match (self.tap.protector(), self.remote) {
+            (Ok(protector), Some(remote)) => Event::Connected { remote, protector },
+            (Err(unknown), _) => {
+                self.closed = true;
+                Event::Broken(unknown)
+            }
+            (Ok(_), None) => self.over("the viewer connected without an address"),
+        }
+    }
+
+    fn over(&mut self, why: &'static str) -> Event {
+        self.closed = true;
+        Event::Closed(why)
+    }
+
+    fn selected_remote(&mut self) -> Option<SocketAddr> {
+        let (_, sender) = *self.senders.first()?;
+        let sender = self.peer.rtp_sender(sender)?;
+        let pair = sender.transport()?.ice_transport().get_selected_candidate_pair()?;
+        Some(SocketAddr::new(pair.remote().address.parse().ok()?, pair.remote().port))
+    }
+
+    /// Sends a sender report (RFC 3550 section 6.4.1).
+    pub fn report(&mut self, kind: MediaKind, report: rtcp::sender_report::SenderReport, now: Instant) {
+        let sender = self.senders.iter().find(|(of, _)| *of == kind).map(|(_, sender)| *sender);
+        if let Some(mut sender) = sender.and_then(|sender| self.peer.rtp_sender(sender))
+            && let Err(error) = sender.write_rtcp(now, vec![Box::new(report)])
+        {
+            tracing::debug!(%error, "sender report left out");
+        }
+    }
+
+    /// Ends the session; what is to be sent for it comes from [`Self::poll_transmit`].
+    pub fn close(&mut self) {
+        self.closed = true;
+        if let Err(error) = self.peer.close() {
+            tracing::debug!(%error, "session close");
+        }
+    }
+}
+
+fn feedback(packet: &dyn rtcp::Packet) -> Option<Event> {
+    use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+    let packet = packet.as_any();
+    if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
+        let sequence_numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
+        return Some(Event::Lost { ssrc: nack.media_ssrc, sequence_numbers });
+    }
+    (packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()).then_some(Event::KeyframeWanted)
+}
+
+fn build_peer(
+    tap: Arc<KeyTap>,
+    accepted: &[Accepted],
+    now: Instant,
+) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
+    use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+    let mut media = MediaEngine::default();
+    for accepted in accepted {
+        let parameters = RTCRtpCodecParameters {
+            rtp_codec: engine_codec(accepted),
+            payload_type: accepted.offered.payload_type,
+            ..RTCRtpCodecParameters::default()
+        };
+        media.register_codec(parameters, engine_kind(accepted.codec))?;
+    }
+    let settings = SettingEngineBuilder::new()
+        .with_answering_dtls_role(RTCDtlsRole::Server)
+        .with_crypto_provider(tap)
+        .with_srtp_protection_profiles(vec![
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+        ])
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(DISCONNECT_GRACE), Some(KEEPALIVE))
+        .build();
+    RTCPeerConnectionBuilder::new()
+        .with_media_engine(media)
+        .with_setting_engine(settings)
+        .with_interceptor_registry(Registry::new().with(Slot::from(20_000), Deliver::default()))
+        .build(now)
+}
+
+fn engine_kind(codec: Codec) -> RtpCodecKind {
+    match codec.kind() {
+        MediaKind::Video => RtpCodecKind::Video,
+        MediaKind::Audio => RtpCodecKind::Audio,
+    }
+}
+
+fn engine_codec(accepted: &Accepted) -> RTCRtpCodec {
+    let (mime_type, channels) = match accepted.codec {
+        Codec::H264 => (MIME_TYPE_H264, 0),
+        Codec::Opus => (MIME_TYPE_OPUS, 2),
+    };
+    RTCRtpCodec {
+        mime_type: mime_type.to_owned(),
+        clock_rate: accepted.codec.clock_rate(),
+        channels,
+        sdp_fmtp_line: accepted.offered.fmtp.clone(),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+fn track(accepted: &Accepted) -> MediaStreamTrack {
+    let kind = engine_kind(accepted.codec);
+    let coding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            ssrc: Some(accepted.ssrc),
+            ..RTCRtpCodingParameters::default()
+        },
+        codec: engine_codec(accepted),
+        ..RTCRtpEncodingParameters::default()
+    };
+    MediaStreamTrack::new("dragonfork".into(), kind.to_string(), kind.to_string(), kind, vec![coding])
+}
+
+pub(super) fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, rtc::shared::error::Error> {
+    let candidate = CandidateHostConfig {
+        base_config: CandidateConfig {
+            network: "udp".into(),
+            address: address.ip().to_string(),
+            port: address.port(),
+            component: 1,
+            ..CandidateConfig::default()
+        },
+        ..CandidateHostConfig::default()
+    }
+    .new_candidate_host()?;
+    RTCIceCandidate::from(&candidate).to_json()
+}

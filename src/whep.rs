@@ -15,7 +15,7 @@ mod tap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::Accepted;
-pub use proof::{Watcher, self_test};
+pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit};
 pub use tap::UnknownDerivation;
 

@@ -134,7 +134,8 @@ impl Watcher {
         None
     }
 
-    /// Whether the handshake is over and the path is up.
+    /// Whether the handshake is over and the path is up. To be called as often as there is news: the engine goes from
+    /// ICE to DTLS only when its events are taken.
     pub fn is_connected(&mut self) -> bool {
         while let Some(event) = self.peer.poll_event() {
             if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {

@@ -1,0 +1,287 @@
+//! The gateway over real sockets: FFmpeg sends its legs, receiving peers watch.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dragonfork::gateway::{Config, Event, Gateway};
+use dragonfork::plan::EgressPorts;
+use dragonfork::whep::{Client, Received, Refusal, Watcher};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct House {
+    gateway: Option<Gateway>,
+    client: Client,
+    events: UnboundedReceiver<Event>,
+}
+
+fn house(max_viewers_per_stream: usize, max_viewers: usize) -> House {
+    let (client, requests) = Client::new();
+    let (sender, events) = unbounded_channel();
+    let config = Config {
+        bind: "127.0.0.1:0".parse().expect("an address"),
+        announce: Vec::new(),
+        max_viewers,
+        max_viewers_per_stream,
+    };
+    let gateway = Gateway::start(&config, requests, sender).expect("it starts");
+    House { gateway: Some(gateway), client, events }
+}
+
+impl House {
+    fn handle(&self) -> dragonfork::gateway::Handle {
+        self.gateway.as_ref().expect("it runs").handle()
+    }
+
+    async fn open(&self, stream: &str) -> EgressPorts {
+        let ports = self.handle().open(stream, None).await.expect("legs are opened");
+        self.handle().expect(stream, true, true);
+        ports
+    }
+
+    /// Offers until the stream has media.
+    async fn watch(&self, stream: &str) -> Viewing {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Viewing::start(&self.client, stream).await {
+                Ok(viewing) => return viewing,
+                Err(Refusal::NoMediaYet(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(refusal) => panic!("{refusal}"),
+            }
+        }
+    }
+
+    async fn event(&mut self, wanted: impl Fn(&Event) -> bool) {
+        let found = async { while !wanted(&self.events.recv().await.expect("the gateway runs")) {} };
+        tokio::time::timeout(PATIENCE, found).await.expect("the event comes");
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.shutdown();
+        }
+    }
+}
+
+/// A test source with the two legs, ended with the test.
+struct Source(Child);
+
+impl Source {
+    fn start(ports: EgressPorts, gop: u32, b_frames: u32) -> Self {
+        let video = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.video);
+        let audio = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.audio);
+        let arguments = format!(
+            "-nostdin -loglevel error -re -f lavfi -i testsrc2=size=320x240:rate=30 -re -f lavfi -i sine=frequency=440 \
+             -map 0:v -c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf {b_frames} -g {gop} -keyint_min {gop} \
+             -sc_threshold 0 -an -payload_type 102 -rtpflags skip_rtcp+send_bye -f rtp {video} \
+             -map 1:a -c:a libopus -ar 48000 -ac 2 -vn -payload_type 111 -f rtp {audio}"
+        );
+        let child = Command::new("ffmpeg")
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ffmpeg is installed");
+        Self(child)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.0.kill().expect("it is our child");
+        self.0.wait().expect("it is our child");
+    }
+}
+
+struct Viewing {
+    watcher: Watcher,
+    socket: UdpSocket,
+    session: String,
+    sdp: String,
+    received: Vec<Received>,
+}
+
+impl Viewing {
+    async fn start(client: &Client, stream: &str) -> Result<Self, Refusal> {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_read_timeout(Some(Duration::from_millis(2))).expect("set");
+        let now = Instant::now();
+        let mut watcher = Watcher::new(socket.local_addr().expect("bound"), now).expect("a peer");
+        let answer = client.offer(stream, watcher.offer().to_owned()).await?;
+        watcher.handle_answer(&answer.sdp, now).expect("the answer is read");
+        Ok(Self { watcher, socket, session: answer.session, sdp: answer.sdp, received: Vec::new() })
+    }
+
+    /// Goes on until `enough`; panics when that takes too long.
+    fn receive_until(&mut self, enough: impl Fn(&[Received]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = [0; 2048];
+        while !enough(&self.received) {
+            assert!(Instant::now() < deadline, "only {} packets came", self.received.len());
+            let now = Instant::now();
+            self.watcher.handle_timeout(now).expect("it goes on");
+            while let Some(transmit) = self.watcher.poll_transmit() {
+                self.socket.send_to(&transmit.datagram, transmit.to).expect("sent");
+            }
+            if let Ok((size, from)) = self.socket.recv_from(&mut buffer) {
+                // A packet that comes before the handshake is over cannot be opened, and is no error.
+                let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
+            }
+            self.watcher.is_connected();
+            while let Some(received) = self.watcher.poll_received() {
+                self.received.push(received);
+            }
+        }
+    }
+}
+
+fn video(received: &[Received]) -> Vec<&Received> {
+    received.iter().filter(|packet| packet.track.contains("video")).collect()
+}
+
+fn frames(received: &[Received]) -> usize {
+    video(received).iter().filter(|packet| packet.marker).count()
+}
+
+#[tokio::test]
+async fn a_viewer_gets_picture_and_sound_without_a_gap() {
+    let house = house(8, 8);
+    let ports = house.open("cam").await;
+    let _source = Source::start(ports, 30, 0);
+    let mut viewing = house.watch("cam").await;
+    viewing.receive_until(|received| frames(received) > 60 && received.len() - video(received).len() > 50);
+    for ssrc in viewing.received.iter().map(|packet| packet.ssrc).collect::<std::collections::BTreeSet<_>>() {
+        let numbers: Vec<u16> =
+            viewing.received.iter().filter(|packet| packet.ssrc == ssrc).map(|packet| packet.sequence_number).collect();
+        let gaps = numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+        assert!(gaps <= 1, "{gaps} gaps in {ssrc}");
+    }
+    assert!(viewing.sdp.contains("a=setup:passive") && viewing.sdp.contains("a=end-of-candidates"));
+}
+
+#[tokio::test]
+async fn a_late_viewer_starts_at_the_newest_keyframe_at_once() {
+    let house = house(8, 8);
+    let ports = house.open("cam").await;
+    let _source = Source::start(ports, 120, 0);
+    let mut first = house.watch("cam").await;
+    // The second keyframe of a 4 s GOP is 4 s old in the middle of it.
+    first.receive_until(|received| frames(received) > 60);
+    let begin = Instant::now();
+    let mut late = house.watch("cam").await;
+    late.receive_until(|received| frames(received) > 30);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    let kind =
+        late.received.iter().find(|packet| packet.track.contains("video")).map(|packet| packet.payload[0] & 0x1f);
+    assert_eq!(kind, Some(24), "the first packet holds the parameter sets");
+}
+
+#[tokio::test]
+async fn sequence_numbers_and_timestamps_go_on_when_ffmpeg_starts_again() {
+    let house = house(8, 8);
+    let ports = house.open("cam").await;
+    let source = Source::start(ports, 30, 0);
+    let mut viewing = house.watch("cam").await;
+    viewing.receive_until(|received| frames(received) > 30);
+    drop(source);
+    let _source = Source::start(ports, 30, 0);
+    viewing.receive_until(|received| frames(received) > 120);
+    let ssrcs: std::collections::BTreeSet<u32> = viewing.received.iter().map(|packet| packet.ssrc).collect();
+    assert_eq!(ssrcs.len(), 2, "one SSRC for each track");
+    let stamps: Vec<u32> = video(&viewing.received).iter().map(|packet| packet.timestamp).collect();
+    assert!(stamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) < 90_000 * 5), "time goes on and never back");
+}
+
+#[tokio::test]
+async fn frames_out_of_order_are_told() {
+    let mut house = house(8, 8);
+    let ports = house.open("cam").await;
+    let _source = Source::start(ports, 30, 2);
+    house.event(|event| matches!(event, Event::Reordered { stream } if stream == "cam")).await;
+}
+
+#[tokio::test]
+async fn media_and_viewers_are_told() {
+    let mut house = house(8, 8);
+    let ports = house.open("cam").await;
+    let _source = Source::start(ports, 30, 0);
+    house.event(|event| *event == Event::Media { stream: "cam".into(), video: true, audio: true }).await;
+    let viewing = house.watch("cam").await;
+    house.event(|event| *event == Event::Viewers { stream: "cam".into(), count: 1 }).await;
+    assert_eq!(house.client.delete("other", &viewing.session).await, Ok(false), "a session belongs to its process");
+    assert_eq!(house.client.delete("cam", &viewing.session).await, Ok(true));
+    assert_eq!(house.client.delete("cam", &viewing.session).await, Ok(false));
+    house.event(|event| *event == Event::Viewers { stream: "cam".into(), count: 0 }).await;
+}
+
+#[tokio::test]
+async fn caps_refuse_each_with_its_own_reason() {
+    let house = house(1, 2);
+    let mut sources = Vec::new();
+    for stream in ["a", "b", "c"] {
+        sources.push(Source::start(house.open(stream).await, 30, 0));
+    }
+    house.watch("a").await;
+    let refused = Viewing::start(&house.client, "a").await.err();
+    assert_eq!(refused, Some(Refusal::StreamViewerLimit { process: "a".into(), limit: 1 }));
+    house.watch("b").await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Viewing::start(&house.client, "c").await.err() {
+            Some(Refusal::NoMediaYet(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            refused => break assert_eq!(refused, Some(Refusal::TotalViewerLimit { limit: 2 })),
+        }
+    }
+    house.handle().configure("a", Some(2));
+    let refused = Viewing::start(&house.client, "a").await.err();
+    assert_eq!(refused, Some(Refusal::TotalViewerLimit { limit: 2 }), "the total cap is asked first");
+}
+
+#[tokio::test]
+async fn what_cannot_be_played_is_refused() {
+    let house = house(8, 8);
+    let refused = |stream: &'static str, offer: &'static str| {
+        let client = house.client.clone();
+        async move { client.offer(stream, offer.into()).await.expect_err("it cannot be played") }
+    };
+    let chromium = include_str!("offers/offer_chromium156_mdns.sdp");
+    assert_eq!(refused("cam", chromium).await, Refusal::UnknownProcess("cam".into()));
+    house.open("cam").await;
+    assert!(matches!(refused("cam", "").await, Refusal::Malformed(_)));
+    assert_eq!(refused("cam", chromium).await, Refusal::NoMediaYet("cam".into()));
+}
+
+#[tokio::test]
+async fn an_offer_without_the_streams_codec_is_refused_and_takes_no_slot() {
+    let mut house = house(1, 1);
+    let ports = house.open("cam").await;
+    let _source = Source::start(ports, 30, 0);
+    house.event(|event| *event == Event::Media { stream: "cam".into(), video: true, audio: true }).await;
+    let offer =
+        include_str!("offers/offer_chromium156_mdns.sdp").replace("H264/90000", "H999/90000").replace("opus", "x");
+    let refusal = house.client.offer("cam", offer).await.expect_err("no codec is common");
+    assert!(matches!(&refusal, Refusal::NoCommonCodec(why) if why.contains("H264")), "{refusal}");
+    house.watch("cam").await;
+}
+
+#[tokio::test]
+async fn a_closed_stream_ends_its_sessions_and_frees_its_ports() {
+    let mut house = house(8, 8);
+    let ports = house.open("cam").await;
+    let source = Source::start(ports, 30, 0);
+    let mut viewing = house.watch("cam").await;
+    viewing.receive_until(|received| frames(received) > 5);
+    house.handle().close("cam");
+    house.event(|event| *event == Event::Viewers { stream: "cam".into(), count: 0 }).await;
+    drop(source);
+    let again = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], ports.video)));
+    assert!(again.is_ok(), "the port is free again");
+}

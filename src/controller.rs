@@ -81,7 +81,7 @@ pub enum Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Every accepted or refused process by its id.
-    pub processes: BTreeMap<Key, Process>,
+    pub processes: BTreeMap<Key, Arc<Process>>,
     /// Manifests that could not be read, or are not used.
     pub problems: Vec<Problem>,
 }

@@ -12,11 +12,17 @@
 //! Two rules make the architecture. Pure rooms decide and IO rooms do: a pure room reads no clock, socket, file, process
 //! or environment. IO rooms never see each other: they meet in [`app`] and nowhere else.
 
+pub mod app;
+pub mod args;
 pub mod controller;
 pub mod crd;
 pub mod gateway;
+pub mod http;
 pub mod plan;
 pub mod process;
 pub mod rtp;
+pub mod runner;
+pub mod source;
 pub mod srtp;
+pub mod telemetry;
 pub mod whep;

@@ -5,6 +5,7 @@
 //!
 //! This room never starts anything and never looks whether a file or a port exists.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -112,9 +113,11 @@ pub const VIDEO_PAYLOAD_TYPE: u8 = 102;
 /// Payload type of the audio leg.
 pub const AUDIO_PAYLOAD_TYPE: u8 = 111;
 
-/// Streams of all inputs, as FFmpeg reports them.
+/// Streams of the inputs, as FFmpeg reports them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
+    /// Numbers of the inputs whose streams are known; what an unknown one has is assumed.
+    pub known: BTreeSet<usize>,
     /// In the order of FFmpeg's report.
     pub streams: Vec<Stream>,
 }
@@ -136,6 +139,8 @@ pub struct Stream {
     pub attached_picture: bool,
     /// Samples a second of sound, 0 where unknown.
     pub sample_rate: u32,
+    /// Channels of sound, 0 where unknown.
+    pub channels: u32,
     /// Frames were seen out of order (B-frames); `None` where nobody looked yet.
     pub reordered: Option<bool>,
 }
@@ -179,4 +184,44 @@ pub enum LegAction {
     Copy(String),
     /// Transcode this stream (an FFmpeg stream specifier).
     Transcode(String),
+}
+
+/// What FFmpeg is started with to see the streams of inputs before the process itself is started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// FFmpeg's arguments: copies a moment of the pictures as `framecrc` to standard output.
+    pub argv: Vec<Secret>,
+    /// Number within the plan of each input of the probe, in the probe's order.
+    pub inputs: Vec<usize>,
+}
+
+impl Plan {
+    /// FFmpeg's arguments: global options, per input `options -i address`, per output `options address`, and behind
+    /// them the egress legs. Without legs the process has no WebRTC outputs.
+    pub fn argv(&self, _legs: Option<(&LegChoice, EgressPorts)>) -> Vec<Secret> {
+        unimplemented!("by the plan room's author")
+    }
+
+    /// The probe that has to come before the choice of the legs; `None` where there is nothing to find out: no egress,
+    /// a manifest that leaves no choice, or only inputs that listen.
+    pub fn probe(&self) -> Option<Probe> {
+        unimplemented!("by the plan room's author")
+    }
+
+    /// What the two legs do, from what is known of the inputs; `None` without egress.
+    pub fn choose(&self, _inventory: &Inventory) -> Option<LegChoice> {
+        unimplemented!("by the plan room's author")
+    }
+
+    /// Whether both plans read the same inputs in the same way, so that what is known of one holds for the other.
+    pub fn has_same_inputs(&self, _other: &Self) -> bool {
+        unimplemented!("by the plan room's author")
+    }
+}
+
+impl Io {
+    /// Whether this input waits for a publisher to connect (RTMP, SRT, RTSP, TCP or HTTP listeners).
+    pub fn listens(&self) -> bool {
+        unimplemented!("by the plan room's author")
+    }
 }

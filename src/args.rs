@@ -1,0 +1,1 @@
+//! Command line and `CORE_*` environment variables -> typed configuration.

@@ -43,6 +43,12 @@ impl Plan {
     pub fn has_same_inputs(&self, other: &Self) -> bool {
         self.inputs == other.inputs && self.options == other.options
     }
+
+    /// Whether FFmpeg would be told the same by both plans, so that it need not start again for the difference.
+    pub fn runs_the_same_as(&self, other: &Self) -> bool {
+        let legs = |plan: &Self| plan.egress.as_ref().map(|egress| (egress.video.clone(), egress.audio.clone()));
+        self.has_same_inputs(other) && self.outputs == other.outputs && legs(self) == legs(other)
+    }
 }
 
 fn is_on(value: &str) -> bool {

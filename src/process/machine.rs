@@ -154,23 +154,19 @@ impl Machine {
 
     /// It is [`Machine::poll_timeout`]'s time, or later.
     pub fn handle_timeout(&mut self, now: Now) {
-        let patience = self.patience();
+        let lost_patience = self.patience().is_some_and(|at| at <= now.instant);
+        let is_probing = matches!(self.phase, Phase::Probing(_));
         match &mut self.phase {
             Phase::Starting | Phase::Ended => {}
-            Phase::Delayed(until) => {
-                if *until <= now.instant {
-                    self.start(now.instant);
-                }
-            }
+            Phase::Delayed(until) if *until > now.instant => {}
+            Phase::Delayed(_) => self.start(now.instant),
             Phase::Probing(child) | Phase::Running(child) => match &mut child.stopping {
                 Some(stopping) => {
-                    if stopping.kill_at.take_if(|at| *at <= now.instant).is_some() {
-                        self.actions.push_back(Action::Kill);
-                    }
+                    let kill = stopping.kill_at.take_if(|at| *at <= now.instant);
+                    self.actions.extend(kill.map(|_| Action::Kill));
                 }
-                None if patience.is_some_and(|at| at <= now.instant) => {
-                    let cause = if matches!(self.phase, Phase::Probing(_)) { Cause::Failed } else { Cause::Stale };
-                    self.interrupt(now.instant, cause);
+                None if lost_patience => {
+                    self.interrupt(now.instant, if is_probing { Cause::Failed } else { Cause::Stale });
                 }
                 None => {}
             },

@@ -119,7 +119,8 @@ fn headers(text: &str) -> Vec<Range<usize>> {
         // An escaped line end may stand right before the name.
         let name = if before[..before.len() - name.len()].ends_with('\\') { &name[name.len().min(1)..] } else { name };
         let is_known = NAMES.iter().any(|known| name.eq_ignore_ascii_case(known));
-        if !is_known && !(name.contains('-') && is_telling(name)) {
+        let is_telling = is_known || (name.contains('-') && is_telling(name));
+        if !is_telling {
             return None;
         }
         let rest = &text[at + 1..];

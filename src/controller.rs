@@ -5,11 +5,19 @@
 //!
 //! This room never performs a step, and never asks anybody anything.
 
+mod conditions;
+mod entry;
+mod machine;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::plan::{Key, Plan};
+
+pub use machine::{Controller, Playback};
 
 /// Where a manifest stands: `file.yaml`, `file.yaml document 2`, or `namespace/name` of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +52,8 @@ pub enum Step {
     Start(Arc<Plan>),
     /// Stop FFmpeg, then start it with this plan; the legs stay open and the viewers stay where both plans have egress.
     Replace(Arc<Plan>),
+    /// Go on with this plan: FFmpeg would be told the same, only what surrounds it has changed.
+    Configure(Arc<Plan>),
     /// Stop FFmpeg, close the legs and their viewers.
     Stop(Key),
 }

@@ -1,4 +1,172 @@
 //! WHEP, login and JWT, the process list, the player page, and the one place where errors become HTTP.
 //!
+//! [`router`] makes the whole surface from a [`Config`], [`serve`] puts it on a listener. Every response, errors too,
+//! carries CORS headers; everything below `/api/v3` needs a token first.
+//!
 //! This room never knows how media gets to viewers: it asks [`crate::whep::Client`], and shows the controller's
 //! snapshot.
+
+mod about;
+mod access;
+mod body;
+mod cors;
+mod login;
+mod page;
+mod problem;
+mod process;
+mod serve;
+mod throttle;
+pub mod token;
+mod whep;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, options, post};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::controller::{self, Snapshot};
+use crate::plan::Key;
+use crate::whep::Client;
+
+pub use login::{Auth, AuthError};
+pub use serve::serve;
+
+/// What the surface is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who answers.
+    pub identity: Identity,
+    /// Who may log in; `None` turns authentication off, and everything works without a token.
+    pub auth: Option<Auth>,
+    /// The way to the gateway; `None` where WebRTC is turned off.
+    pub whep: Option<Client>,
+    /// What is shown of the processes.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// `stun:` and `turn:` URLs that players are told in `Link` headers.
+    pub ice_servers: Vec<String>,
+    /// Refuse a PATCH without If-Match, which real players send.
+    pub strict_etag: bool,
+}
+
+/// Who answers, in `GET /api`.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Name of the program.
+    pub name: String,
+    /// Its version, such as `0.1.0`.
+    pub version: String,
+    /// Machine word of this variant of datarhei Core.
+    pub variant: String,
+    /// Name of this fork of datarhei Core.
+    pub fork: String,
+    /// Id of this instance, the same after a restart.
+    pub id: String,
+    /// When this instance started.
+    pub created_at: jiff::Timestamp,
+}
+
+/// What handlers share.
+struct App {
+    identity: Identity,
+    auth: Option<Auth>,
+    throttle: Mutex<throttle::Throttle>,
+    whep: Option<Client>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    ice_links: Vec<HeaderValue>,
+    strict_etag: bool,
+}
+
+type Shared = axum::extract::State<Arc<App>>;
+
+impl App {
+    fn process(&self, id: &str) -> Option<Arc<controller::Process>> {
+        self.snapshot.borrow().processes.get(&Key::new(id)).cloned()
+    }
+}
+
+/// The whole surface. Ice servers that cannot stand in a header are left out with a warning.
+pub fn router(config: Config) -> Router {
+    let Config { identity, auth, whep: client, snapshot, ice_servers, strict_etag } = config;
+    let app = Arc::new(App {
+        identity,
+        auth,
+        throttle: Mutex::default(),
+        whep: client,
+        snapshot,
+        ice_links: ice_servers.iter().filter_map(|url| whep::ice_link(url)).collect(),
+        strict_etag,
+    });
+    let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
+    let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
+    let routes = Router::new()
+        .route("/", get(page::page))
+        .route("/ping", get(about::ping))
+        .route("/api", get(about::about))
+        .route("/api/login", post(login::login))
+        .route("/api/login/refresh", get(login::refresh))
+        .route("/api/v3/process", get(process::list))
+        .route("/api/v3/process/{id}", get(process::one))
+        .route("/api/v3/process/{id}/log", get(process::log))
+        .route("/api/v3/problem", get(process::problems))
+        .route("/api/v3/whep/{id}", endpoint())
+        .route("/api/v3/whep/{id}/{resource}", session())
+        .route("/api/v3/process/{id}/whep", endpoint())
+        .route("/api/v3/process/{id}/whep/{resource}", session());
+    surround(routes, app)
+}
+
+/// What is around every route: no response leaves without it.
+fn surround(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    routes
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn_with_state(app.clone(), access::authorize))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(cors::everywhere))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_a_page_can_read() {
+        let (_sender, snapshot) = watch::channel(Arc::default());
+        let identity = Identity {
+            name: "dragonfork".into(),
+            version: "0.1.0".into(),
+            variant: "dragonfork".into(),
+            fork: "Datarhei — Dragon Fork".into(),
+            id: "1".into(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let app = Arc::new(App {
+            identity,
+            auth: None,
+            throttle: Mutex::default(),
+            whep: None,
+            snapshot,
+            ice_links: Vec::new(),
+            strict_etag: false,
+        });
+        async fn broken() {
+            panic!("a bug");
+        }
+        let router = surround(Router::new().route("/broken", get(broken)), app);
+        let request = Request::get("/broken").body(Body::empty()).expect("a request");
+        let response = router.oneshot(request).await.expect("it is answered");
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    }
+}

@@ -5,11 +5,20 @@
 //!
 //! This room never starts anything and never looks whether a file or a port exists.
 
+mod argv;
+mod choice;
+mod listen;
+mod probe;
+mod proof;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use crate::crd;
+
+pub use probe::Probe;
+pub use proof::process_id;
 
 /// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,42 +195,5 @@ pub enum LegAction {
     Transcode(String),
 }
 
-/// What FFmpeg is started with to see the streams of inputs before the process itself is started.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Probe {
-    /// FFmpeg's arguments: copies a moment of the pictures as `framecrc` to standard output.
-    pub argv: Vec<Secret>,
-    /// Number within the plan of each input of the probe, in the probe's order.
-    pub inputs: Vec<usize>,
-}
-
-impl Plan {
-    /// FFmpeg's arguments: global options, per input `options -i address`, per output `options address`, and behind
-    /// them the egress legs. Without legs the process has no WebRTC outputs.
-    pub fn argv(&self, _legs: Option<(&LegChoice, EgressPorts)>) -> Vec<Secret> {
-        unimplemented!("by the plan room's author")
-    }
-
-    /// The probe that has to come before the choice of the legs; `None` where there is nothing to find out: no egress,
-    /// a manifest that leaves no choice, or only inputs that listen.
-    pub fn probe(&self) -> Option<Probe> {
-        unimplemented!("by the plan room's author")
-    }
-
-    /// What the two legs do, from what is known of the inputs; `None` without egress.
-    pub fn choose(&self, _inventory: &Inventory) -> Option<LegChoice> {
-        unimplemented!("by the plan room's author")
-    }
-
-    /// Whether both plans read the same inputs in the same way, so that what is known of one holds for the other.
-    pub fn has_same_inputs(&self, _other: &Self) -> bool {
-        unimplemented!("by the plan room's author")
-    }
-}
-
-impl Io {
-    /// Whether this input waits for a publisher to connect (RTMP, SRT, RTSP, TCP or HTTP listeners).
-    pub fn listens(&self) -> bool {
-        unimplemented!("by the plan room's author")
-    }
-}
+#[cfg(test)]
+mod tests;

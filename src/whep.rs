@@ -126,6 +126,15 @@ pub enum Request {
         /// Where the outcome goes.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Whether a session is live.
+    Has {
+        /// Id of the process.
+        process: String,
+        /// Id of the session.
+        session: String,
+        /// Whether it is.
+        reply: oneshot::Sender<bool>,
+    },
     /// DELETE of a session.
     Delete {
         /// Id of the process.
@@ -169,6 +178,13 @@ impl Client {
         self.send(Request::Patch { process: process.into(), session: session.into(), if_match, fragment, reply })
             .await?;
         answer.await.unwrap_or(Err(Refusal::Timeout))
+    }
+
+    /// Whether a session of this process is live.
+    pub async fn has(&self, process: &str, session: &str) -> Result<bool, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Has { process: process.into(), session: session.into(), reply }).await?;
+        answer.await.map_err(|_| Refusal::Timeout)
     }
 
     /// Ends a session; `false` where there was none.

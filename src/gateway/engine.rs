@@ -443,6 +443,9 @@ impl Engine {
                 self.drive(&session, now);
                 let _ = reply.send(done);
             }
+            Request::Has { process, session, reply } => {
+                let _ = reply.send(self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process));
+            }
             Request::Delete { process, session, reply } => {
                 let there = self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process);
                 let _ = reply.send(there && self.end_session(&session, "the player said goodbye", now));

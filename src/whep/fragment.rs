@@ -23,7 +23,7 @@ impl Fragment {
         let mut fragment = Self::default();
         let mut known = false;
         for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-            if !line.get(1..2).is_some_and(|sign| sign == "=") {
+            if line.get(1..2).is_none_or(|sign| sign != "=") {
                 return Err(Refusal::Malformed(format!("the fragment has a line that is no SDP: {line:?}")));
             }
             let Some(attribute) = line.strip_prefix("a=") else { continue };

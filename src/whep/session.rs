@@ -57,6 +57,7 @@ pub struct Settings {
 }
 
 /// What a session tells.
+#[expect(clippy::large_enum_variant, reason = "handed on at once, and the large one comes once a session")]
 pub enum Event {
     /// The handshake is over: media may go to this address with this protection.
     Connected {
@@ -339,7 +340,6 @@ fn build_peer(
         let parameters = RTCRtpCodecParameters {
             rtp_codec: engine_codec(accepted),
             payload_type: accepted.offered.payload_type,
-            ..RTCRtpCodecParameters::default()
         };
         media.register_codec(parameters, engine_kind(accepted.codec))?;
     }

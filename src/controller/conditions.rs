@@ -1,0 +1,124 @@
+//! The conditions of one process: `Accepted`, `Ready` and, with WebRTC, `PlaybackReady`.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::entry::Entry;
+use super::machine::Playback;
+use crate::crd::State;
+use crate::plan::{LegAction, LegChoice};
+use crate::process::{Cause, Exit};
+
+/// A condition as it should be; when it last changed is [`bring`]'s business.
+pub struct Wanted {
+    kind: &'static str,
+    status: bool,
+    reason: &'static str,
+    message: String,
+}
+
+/// The conditions that hold.
+pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
+    let mut wanted = vec![accepted(entry), ready(entry)];
+    wanted.extend(playback_ready(entry, playback));
+    wanted
+}
+
+/// Brings conditions to what they should be. The time of the last transition changes with the status alone.
+pub fn bring(conditions: &mut Vec<Condition>, wanted: Vec<Wanted>, generation: Option<i64>, now: Timestamp) {
+    let bring_one = |wanted: Wanted| {
+        let status = if wanted.status { "True" } else { "False" };
+        let before = conditions.iter().find(|condition| condition.type_ == wanted.kind && condition.status == status);
+        Condition {
+            last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
+            message: wanted.message,
+            observed_generation: generation,
+            reason: wanted.reason.into(),
+            status: status.into(),
+            type_: wanted.kind.into(),
+        }
+    };
+    *conditions = wanted.into_iter().map(bring_one).collect();
+}
+
+fn accepted(entry: &Entry) -> Wanted {
+    let status = entry.refused.is_empty();
+    let mut message = entry.refused.join("; ");
+    if !status && entry.plan.is_some() {
+        message.push_str("; the last version that was accepted goes on");
+    }
+    Wanted { kind: "Accepted", status, reason: if status { "Accepted" } else { "Refused" }, message }
+}
+
+fn ready(entry: &Entry) -> Wanted {
+    let seen = &entry.seen;
+    let (reason, message) = match seen.state {
+        State::Pending if !entry.refused.is_empty() => ("Refused", "the manifest is not accepted".into()),
+        State::Pending => ("Pending", "nothing was started yet".into()),
+        State::Starting => ("Starting", "FFmpeg has made no progress yet".into()),
+        State::Waiting => ("WaitingForPublisher", "FFmpeg listens and nobody has connected yet".into()),
+        State::Running => ("Running", String::new()),
+        State::Suspended => ("Suspended", "the manifest says suspend".into()),
+        State::Reconnecting => ("Reconnecting", ended(entry)),
+        State::Finished => ("Finished", ended(entry)),
+        State::Failed => ("Failed", ended(entry)),
+    };
+    Wanted { kind: "Ready", status: seen.state == State::Running, reason, message }
+}
+
+/// How the last run ended and what comes next.
+fn ended(entry: &Entry) -> String {
+    let Some((exit, restart_in)) = &entry.seen.exit else { return String::new() };
+    let next = match restart_in {
+        Some(seconds) => format!("it starts again after {seconds} s"),
+        None => "it is not started again (spec.reconnect: false)".into(),
+    };
+    format!("{}; {next}", how(exit))
+}
+
+fn how(exit: &Exit) -> String {
+    let what = match (exit.cause, exit.code, exit.signal) {
+        (Cause::Stale, ..) => "FFmpeg made no progress and was stopped".to_owned(),
+        (Cause::SpawnFailed, ..) => "FFmpeg could not be started".into(),
+        (Cause::Finished, ..) => "FFmpeg ended by itself".into(),
+        (Cause::Stopped | Cause::Corrected, ..) => "FFmpeg was stopped".into(),
+        (_, Some(code), _) => format!("FFmpeg failed with exit code {code}"),
+        (_, None, Some(signal)) => format!("FFmpeg was killed by signal {signal}"),
+        (_, None, None) => "FFmpeg failed".into(),
+    };
+    if exit.message.is_empty() { what } else { format!("{what}: {}", exit.message) }
+}
+
+fn playback_ready(entry: &Entry, playback: &Playback) -> Option<Wanted> {
+    entry.proven.as_ref()?.egress.as_ref()?;
+    let (reason, message) = unplayable(entry, playback).unwrap_or(("Playing", String::new()));
+    Some(Wanted { kind: "PlaybackReady", status: reason == "Playing", reason, message })
+}
+
+/// Why nobody can watch at this moment.
+fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, String)> {
+    let seen = &entry.seen;
+    if !playback.enabled {
+        return Some(("Disabled", "WebRTC is turned off (CORE_WEBRTC_ENABLE=false)".into()));
+    }
+    if let Some(reason) = &seen.egress_failed {
+        return Some(("PortAllocationFailed", reason.clone()));
+    }
+    if entry.plan.is_none() {
+        return Some(("NotRunning", "the process is not running".into()));
+    }
+    let Some(LegChoice { video, audio }) = &seen.legs else {
+        return Some(("NotRunning", "FFmpeg has not been started yet".into()));
+    };
+    let (picture, sound) = (video.action != LegAction::None, audio.action != LegAction::None);
+    if !picture && !sound {
+        return Some(("NoMedia", format!("picture: {}; sound: {}", video.reason, audio.reason)));
+    }
+    let missing = match (picture && !seen.media.0, sound && !seen.media.1) {
+        (true, true) => "neither picture nor sound arrives",
+        (true, false) => "no picture arrives",
+        (false, true) => "no sound arrives",
+        (false, false) => return None,
+    };
+    Some(("WaitingForMedia", format!("{missing} from FFmpeg")))
+}

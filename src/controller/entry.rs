@@ -1,0 +1,260 @@
+//! One process: what is wanted of it and what was seen of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::conditions;
+use super::machine::Playback;
+use super::{Origin, Process, Seen, Step};
+use crate::crd::{LastExit, LegStatus, Progress, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
+use crate::plan::{Key, Leg, LegAction, LegChoice, Plan};
+use crate::process::{self, Cause, Exit, LogLine};
+
+/// One process.
+pub struct Entry {
+    /// Where its manifest stands.
+    pub origin: Origin,
+    /// The manifest as it is now.
+    pub manifest: Arc<RestreamProcess>,
+    /// Why the manifest as it is now cannot be used; empty where it is.
+    pub refused: Vec<String>,
+    /// The plan that runs; `None` while nothing is to run.
+    pub plan: Option<Arc<Plan>>,
+    /// The newest proven plan, running or suspended.
+    pub proven: Option<Arc<Plan>>,
+    /// What was seen.
+    pub seen: Observed,
+    conditions: Vec<Condition>,
+    log: Arc<Vec<LogLine>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    state_since: Timestamp,
+}
+
+/// What was seen of a process since its plan was started.
+#[derive(Default)]
+pub struct Observed {
+    /// Where it is in its life.
+    pub state: State,
+    /// Starts of FFmpeg.
+    pub starts: i32,
+    /// How the last run ended, and the seconds until the next start.
+    pub exit: Option<(Exit, Option<u64>)>,
+    /// The run's figures.
+    pub progress: Option<process::Progress>,
+    /// What the legs do.
+    pub legs: Option<LegChoice>,
+    /// Why the legs could not be opened.
+    pub egress_failed: Option<String>,
+    /// Picture and sound arrive at the gateway.
+    pub media: (bool, bool),
+    /// Viewers at this moment.
+    pub viewers: usize,
+}
+
+impl Entry {
+    /// A process of which nothing was seen yet.
+    pub fn new(origin: Origin, manifest: Arc<RestreamProcess>, now: Timestamp) -> Self {
+        Self {
+            origin,
+            manifest,
+            refused: Vec::new(),
+            plan: None,
+            proven: None,
+            seen: Observed::default(),
+            conditions: Vec::new(),
+            log: Arc::default(),
+            created_at: now,
+            updated_at: now,
+            state_since: now,
+        }
+    }
+
+    /// Takes a changed manifest.
+    pub fn handle_manifest(&mut self, manifest: Arc<RestreamProcess>, now: Timestamp) {
+        self.manifest = manifest;
+        self.updated_at = now;
+    }
+
+    /// Takes a proven plan; the step that it needs, if any.
+    pub fn handle_plan(&mut self, plan: Arc<Plan>, now: Timestamp) -> Option<Step> {
+        self.proven = Some(plan.clone());
+        let before = self.plan.take();
+        if plan.suspended {
+            self.seen = Observed { exit: self.seen.exit.take(), ..Observed::default() };
+            self.set_state(State::Suspended, now);
+            return before.map(|before| Step::Stop(before.key.clone()));
+        }
+        self.plan = Some(plan.clone());
+        match before {
+            Some(before) if before == plan => None,
+            Some(before) if before.runs_the_same_as(&plan) => Some(Step::Configure(plan)),
+            Some(before) => {
+                let exit = self.seen.exit.take();
+                let (viewers, media) = (self.seen.viewers, self.seen.media);
+                self.seen = Observed { exit, ..Observed::default() };
+                if before.egress.is_some() && plan.egress.is_some() {
+                    // Legs and viewers stay, and what is known of them is told only when it changes.
+                    (self.seen.viewers, self.seen.media) = (viewers, media);
+                }
+                self.set_state(State::Starting, now);
+                Some(Step::Replace(plan))
+            }
+            None => {
+                self.seen = Observed::default();
+                self.set_state(State::Starting, now);
+                Some(Step::Start(plan))
+            }
+        }
+    }
+
+    /// Takes what was seen. What still comes of a run that is over, because nothing is to run, changes no state.
+    pub fn handle_seen(&mut self, seen: Seen, now: Timestamp) {
+        match seen {
+            Seen::Run(event) => self.handle_run(event, now),
+            Seen::Legs(legs) => self.seen.legs = Some(legs),
+            Seen::EgressFailed(reason) => self.seen.egress_failed = Some(reason),
+            Seen::Media { video, audio } => self.seen.media = (video, audio),
+            Seen::Viewers(viewers) => self.seen.viewers = viewers,
+        }
+    }
+
+    fn handle_run(&mut self, event: process::Event, now: Timestamp) {
+        use process::Event;
+        if let Event::Log(lines) = event {
+            self.log = lines;
+            return;
+        }
+        if self.plan.is_none() {
+            return;
+        }
+        match event {
+            Event::Log(_) => {}
+            Event::Probing => self.set_state(State::Starting, now),
+            Event::Started(_) => {
+                self.seen.starts += 1;
+                self.seen.progress = None;
+                self.set_state(State::Starting, now);
+            }
+            Event::Waiting => self.set_state(State::Waiting, now),
+            Event::Progress(progress) => {
+                self.seen.progress = Some(progress);
+                self.set_state(State::Running, now);
+            }
+            Event::Ended { exit, restart_in } => {
+                // A run that was told to stop makes room for what is wanted now.
+                if exit.cause != Cause::Stopped {
+                    self.set_state(after(&exit, restart_in.is_some()), now);
+                }
+                self.seen.progress = None;
+                self.seen.exit = Some((exit, restart_in.map(|delay| delay.as_secs())));
+            }
+        }
+    }
+
+    fn set_state(&mut self, state: State, now: Timestamp) {
+        if self.seen.state != state {
+            self.seen.state = state;
+            self.state_since = now;
+        }
+    }
+
+    /// What is shown of it.
+    pub fn show(&mut self, key: &Key, playback: &Playback, now: Timestamp) -> Process {
+        let wanted = conditions::of(self, playback);
+        conditions::bring(&mut self.conditions, wanted, self.manifest.metadata.generation, now);
+        Process {
+            key: key.clone(),
+            origin: self.origin.clone(),
+            manifest: self.manifest.clone(),
+            status: self.status(key, playback),
+            log: self.log.clone(),
+            created_at: unix(self.created_at),
+            updated_at: unix(self.updated_at),
+            state_since: unix(self.state_since),
+        }
+    }
+
+    fn status(&self, key: &Key, playback: &Playback) -> RestreamProcessStatus {
+        let egress = self.proven.as_ref().is_some_and(|plan| plan.egress.is_some());
+        RestreamProcessStatus {
+            observed_generation: self.manifest.metadata.generation,
+            state: self.seen.state,
+            restarts: (self.seen.starts - 1).max(0),
+            last_exit: self.seen.exit.as_ref().map(|(exit, _)| last_exit(exit)),
+            progress: self.seen.progress.as_ref().map(progress),
+            webrtc: egress.then(|| WebRtcStatus {
+                whep_url: playback.enabled.then(|| whep_path(key)),
+                announced: playback.announced.clone(),
+                viewers: i32::try_from(self.seen.viewers).unwrap_or(i32::MAX),
+                video: self.seen.legs.as_ref().map(|legs| leg_status(&legs.video)),
+                audio: self.seen.legs.as_ref().map(|legs| leg_status(&legs.audio)),
+            }),
+            conditions: self.conditions.clone(),
+        }
+    }
+}
+
+fn after(exit: &Exit, again: bool) -> State {
+    match exit.cause {
+        Cause::Corrected => State::Starting,
+        _ if again => State::Reconnecting,
+        Cause::Finished | Cause::Stopped => State::Finished,
+        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed => State::Failed,
+    }
+}
+
+/// Path of a process for WHEP players.
+fn whep_path(key: &Key) -> String {
+    /// What may stand in a path segment beside letters and digits (RFC 3986 section 3.3).
+    const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b':')
+        .remove(b'@');
+    format!("/api/v3/whep/{}", percent_encoding::utf8_percent_encode(key.as_str(), SEGMENT))
+}
+
+fn unix(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second()).unwrap_or_default()
+}
+
+fn last_exit(exit: &Exit) -> LastExit {
+    let Exit { code, signal, cause, message, at } = exit;
+    let at = i64::try_from(*at).ok().and_then(|at| Timestamp::from_second(at).ok()).unwrap_or_default();
+    LastExit {
+        code: *code,
+        signal: *signal,
+        reason: format!("{cause:?}"),
+        at: at.to_string(),
+        message: message.chars().take(1024).collect(),
+    }
+}
+
+fn progress(progress: &process::Progress) -> Progress {
+    let process::Progress { frame, fps, bitrate, size_bytes, time, speed, drop, dup } = progress;
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Progress {
+        frame: whole(*frame),
+        fps: *fps,
+        bitrate: *bitrate,
+        size_bytes: whole(*size_bytes),
+        time_seconds: time.as_secs_f64(),
+        speed: *speed,
+        drop: whole(*drop),
+        dup: whole(*dup),
+    }
+}
+
+fn leg_status(leg: &Leg) -> LegStatus {
+    let action = match leg.action {
+        LegAction::None => "None",
+        LegAction::Copy(_) => "Copy",
+        LegAction::Transcode(_) => "Transcode",
+    };
+    LegStatus { action: action.into(), map: leg.action.map().map(str::to_owned), reason: leg.reason.clone() }
+}

@@ -1,0 +1,164 @@
+//! The controller: what is wanted against what runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::entry::Entry;
+use super::{Change, Observation, Origin, Problem, Process, Snapshot, Step};
+use crate::crd::RestreamProcess;
+use crate::plan::{Key, Plan, process_id};
+
+/// What is the same for the playback of every process.
+#[derive(Clone, Debug, Default)]
+pub struct Playback {
+    /// The gateway runs; without it every process with WebRTC says why it cannot be played.
+    pub enabled: bool,
+    /// Addresses that are put into answers.
+    pub announced: Vec<String>,
+}
+
+/// Brings what runs to what is wanted, one step at a time.
+pub struct Controller {
+    playback: Playback,
+    /// Every manifest that the source has, in its order.
+    listing: Vec<(Origin, Arc<RestreamProcess>)>,
+    entries: BTreeMap<Key, Entry>,
+    shown: BTreeMap<Key, Arc<Process>>,
+    /// Of the source, and documents that claim a taken id.
+    unreadable: Vec<Problem>,
+    duplicates: Vec<Problem>,
+    steps: VecDeque<Step>,
+}
+
+impl Controller {
+    /// A controller that knows of nothing yet.
+    pub fn new(playback: Playback) -> Self {
+        Self {
+            playback,
+            listing: Vec::new(),
+            entries: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            unreadable: Vec::new(),
+            duplicates: Vec::new(),
+            steps: VecDeque::new(),
+        }
+    }
+
+    /// Takes what a source says.
+    pub fn handle_change(&mut self, change: Change, now: Timestamp) {
+        match change {
+            Change::Apply(origin, manifest) => {
+                match self.listing.iter_mut().find(|(listed, _)| *listed == origin) {
+                    Some(listed) => listed.1 = manifest,
+                    None => self.listing.push((origin, manifest)),
+                }
+                self.reconcile(now);
+            }
+            Change::Delete(origin) => {
+                self.listing.retain(|(listed, _)| *listed != origin);
+                self.reconcile(now);
+            }
+            Change::Reset(listing) => {
+                self.listing = listing;
+                self.reconcile(now);
+            }
+            Change::Problems(problems) => self.unreadable = problems,
+        }
+    }
+
+    /// Takes what was seen. Of a process that is gone nothing is heard any more.
+    pub fn handle_observation(&mut self, observation: Observation, now: Timestamp) {
+        let Observation { key, seen } = observation;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.handle_seen(seen, now);
+            self.show(&key, now);
+        }
+    }
+
+    /// The next step to perform.
+    pub fn poll_step(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// What is shown of everything.
+    pub fn snapshot(&self) -> Snapshot {
+        let problems = self.unreadable.iter().chain(&self.duplicates).cloned().collect();
+        Snapshot { processes: self.shown.clone(), problems }
+    }
+
+    /// Compares the listing with what is there. Of two manifests with one id the one that was there first is kept.
+    fn reconcile(&mut self, now: Timestamp) {
+        let mut wanted: BTreeMap<Key, (Origin, Arc<RestreamProcess>)> = BTreeMap::new();
+        let mut claims = Vec::new();
+        for (origin, manifest) in &self.listing {
+            let key = process_id(manifest);
+            let owner = self.entries.get(&key).map(|entry| &entry.origin);
+            match wanted.get_mut(&key) {
+                Some(first) if owner == Some(origin) => {
+                    let first = std::mem::replace(first, (origin.clone(), manifest.clone()));
+                    claims.push((key, first.0));
+                }
+                Some(_) => claims.push((key, origin.clone())),
+                None => {
+                    wanted.insert(key, (origin.clone(), manifest.clone()));
+                }
+            }
+        }
+        self.duplicates = claims.into_iter().map(|(key, origin)| duplicate(&key, &wanted[&key].0, &origin)).collect();
+        let gone: Vec<Key> = self.entries.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
+        for key in gone {
+            if self.entries.remove(&key).is_some_and(|entry| entry.plan.is_some()) {
+                self.steps.push_back(Step::Stop(key.clone()));
+            }
+            self.shown.remove(&key);
+        }
+        for (key, (origin, manifest)) in wanted {
+            self.apply(&key, origin, manifest, now);
+            self.show(&key, now);
+        }
+    }
+
+    fn apply(&mut self, key: &Key, origin: Origin, manifest: Arc<RestreamProcess>, now: Timestamp) {
+        let entry = self.entries.entry(key.clone());
+        let entry = match entry {
+            std::collections::btree_map::Entry::Occupied(entry) => {
+                let entry = entry.into_mut();
+                entry.origin = origin;
+                if entry.manifest == manifest {
+                    return;
+                }
+                entry.handle_manifest(manifest, now);
+                entry
+            }
+            std::collections::btree_map::Entry::Vacant(place) => place.insert(Entry::new(origin, manifest, now)),
+        };
+        match Plan::new(&entry.manifest) {
+            // What the last good version started goes on.
+            Err(refused) => entry.refused = refused,
+            Ok(plan) => {
+                entry.refused.clear();
+                self.steps.extend(entry.handle_plan(Arc::new(plan), now));
+            }
+        }
+    }
+
+    fn show(&mut self, key: &Key, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let process = entry.show(key, &self.playback, now);
+            self.shown.insert(key.clone(), Arc::new(process));
+        }
+    }
+}
+
+fn duplicate(key: &Key, kept: &Origin, origin: &Origin) -> Problem {
+    Problem {
+        origin: origin.0.clone(),
+        errors: vec![format!(
+            "the process id {key} is in {} and in {}: {} is kept and {} is not used; give one of them another \
+             metadata.name or spec.processID",
+            kept.0, origin.0, kept.0, origin.0
+        )],
+    }
+}

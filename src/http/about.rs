@@ -1,0 +1,46 @@
+//! Who answers: `/ping` and `/api`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::access::bearer;
+use super::token::Purpose;
+
+/// `GET /ping`
+pub async fn ping() -> &'static str {
+    "pong"
+}
+
+/// `GET /api`: everything for who has a token, what everybody may know for others. `auths` tells clients whether to log
+/// in.
+pub async fn about(State(app): Shared, headers: HeaderMap) -> Json<Value> {
+    let identity = &app.identity;
+    let known = app
+        .auth
+        .as_ref()
+        .is_none_or(|auth| bearer(&headers).is_some_and(|token| auth.signer().verify(token, Purpose::Access).is_ok()));
+    let auths: &[&str] = if app.auth.is_some() { &["localjwt"] } else { &[] };
+    let mut about = json!({
+        "app": identity.name,
+        "auths": auths,
+        "version": { "number": if known { identity.version.clone() } else { major(&identity.version) } },
+        "variant": identity.variant,
+        "fork": identity.fork,
+    });
+    if known {
+        let uptime = Timestamp::now().as_second() - identity.created_at.as_second();
+        about["id"] = json!(identity.id);
+        about["created_at"] = json!(identity.created_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        about["uptime_seconds"] = json!(uptime.max(0));
+    }
+    Json(about)
+}
+
+/// The version as strangers see it: `16.0.0` of `16.3.1`.
+fn major(version: &str) -> String {
+    format!("{}.0.0", version.split('.').next().unwrap_or_default())
+}

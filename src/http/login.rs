@@ -1,0 +1,185 @@
+//! Username and password become tokens, and a refresh token another access token.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Extensions, HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use super::access::bearer;
+use super::problem::Problem;
+use super::token::{ACCESS_LIFETIME, Grant, Purpose, REFRESH_LIFETIME, Scope, ShortSecret, Signer};
+use super::{App, Shared, body};
+
+/// Octets of a login at most.
+const MAX_LOGIN: usize = 8 * 1024;
+
+/// Who may log in, and with what tokens are signed. Debug shows neither password nor secret.
+#[derive(Clone)]
+pub struct Auth {
+    username: String,
+    password: Digest,
+    signer: Signer,
+}
+
+/// Why credentials are not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// Nobody could log in, or everybody.
+    #[error("{0} is empty; set it, or turn authentication off with CORE_API_AUTH_ENABLE=false")]
+    Empty(&'static str),
+    /// The secret can be guessed.
+    #[error(transparent)]
+    Secret(#[from] ShortSecret),
+}
+
+impl Auth {
+    /// One user, and the secret of the tokens.
+    pub fn new(username: &str, password: &str, secret: &str) -> Result<Self, AuthError> {
+        if username.is_empty() {
+            return Err(AuthError::Empty("CORE_API_AUTH_USERNAME"));
+        }
+        if password.is_empty() {
+            return Err(AuthError::Empty("CORE_API_AUTH_PASSWORD"));
+        }
+        let signer = Signer::new(secret)?;
+        Ok(Self { username: username.to_owned(), password: digest(&SHA256, password.as_bytes()), signer })
+    }
+
+    /// What signs and verifies the tokens.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Compares in a time that tells nothing of either: digests have one length, and both are always compared.
+    fn is(&self, username: &str, password: &str) -> bool {
+        let equal =
+            |digest: &Digest, other: &str| digest.as_ref().ct_eq(self::digest(&SHA256, other.as_bytes()).as_ref());
+        let known = digest(&SHA256, self.username.as_bytes());
+        (equal(&known, username) & equal(&self.password, password)).into()
+    }
+
+    fn mint(&self, subject: &str, purpose: Purpose, lifetime: Duration, scope: Scope) -> String {
+        self.signer.mint(&Grant { subject, purpose, lifetime, scope }, SystemTime::now())
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Login {
+    username: String,
+    password: String,
+}
+
+/// What a login gives.
+#[derive(Serialize)]
+pub struct Tokens {
+    access_token: String,
+    refresh_token: String,
+}
+
+/// What a refresh gives.
+#[derive(Serialize)]
+pub struct Refreshed {
+    access_token: String,
+}
+
+/// `POST /api/login`
+pub async fn login(
+    State(app): Shared,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Tokens>, Problem> {
+    let auth = enabled(&app)?;
+    if !body::is(&headers, "application/json") {
+        return Err(Problem::unsupported("a login is application/json: {\"username\": …, \"password\": …}"));
+    }
+    body::is_plain(&headers)?;
+    let text = body::text(&headers, body, MAX_LOGIN).await?;
+    let Login { username, password } = serde_json::from_str(&text)
+        // The error's position tells enough; its text could repeat what was typed.
+        .map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            Problem::malformed(format!("the login is not {{\"username\": …, \"password\": …}}: {place}"))
+        })?;
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let source = throttle(&app).take(peer, Instant::now()).map_err(too_many)?;
+    if !auth.is(&username, &password) {
+        tracing::warn!(?peer, "login refused");
+        return Err(Problem::unauthorized("api", None).because("wrong_password", "username or password is wrong"));
+    }
+    throttle(&app).give_back(source);
+    Ok(Json(Tokens {
+        access_token: auth.mint(&username, Purpose::Access, ACCESS_LIFETIME, Scope::default()),
+        refresh_token: auth.mint(&username, Purpose::Refresh, REFRESH_LIFETIME, Scope::default()),
+    }))
+}
+
+/// `GET /api/login/refresh`: the new token is limited as the old one was.
+pub async fn refresh(State(app): Shared, headers: HeaderMap) -> Result<Json<Refreshed>, Problem> {
+    let auth = enabled(&app)?;
+    let token = bearer(&headers).ok_or_else(|| Problem::unauthorized("api", None))?;
+    let claims = auth
+        .signer
+        .verify(token, Purpose::Refresh)
+        .map_err(|invalid| Problem::unauthorized("api", Some(invalid.to_string())))?;
+    Ok(Json(Refreshed { access_token: auth.mint(&claims.sub, Purpose::Access, ACCESS_LIFETIME, claims.scope) }))
+}
+
+fn enabled(app: &App) -> Result<&Auth, Problem> {
+    let off = || Problem::not_found("auth_disabled", "authentication is turned off here; no token is needed");
+    app.auth.as_ref().ok_or_else(off)
+}
+
+fn throttle(app: &Arc<App>) -> std::sync::MutexGuard<'_, super::throttle::Throttle> {
+    app.throttle.lock().expect("nothing panics while it is held")
+}
+
+fn too_many(wait: Duration) -> Problem {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let detail = format!("too many wrong passwords; try again in {seconds} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_logins", detail).retry_after(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "a secret of some length";
+
+    #[test]
+    fn only_the_whole_pair_is_right() {
+        let auth = Auth::new("admin", "hunter22", SECRET).expect("it is complete");
+        assert!(auth.is("admin", "hunter22"));
+        for (username, password) in [("admin", ""), ("", "hunter22"), ("Admin", "hunter22"), ("admin", "hunter222")] {
+            assert!(!auth.is(username, password), "{username} {password}");
+        }
+    }
+
+    #[test]
+    fn empty_credentials_are_refused() {
+        let refused = |username, password, secret| Auth::new(username, password, secret).err();
+        assert_eq!(refused("", "x", SECRET), Some(AuthError::Empty("CORE_API_AUTH_USERNAME")));
+        assert_eq!(refused("x", "", SECRET), Some(AuthError::Empty("CORE_API_AUTH_PASSWORD")));
+        assert!(matches!(refused("x", "x", "short"), Some(AuthError::Secret(_))));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let auth = Auth::new("admin", "hunter22", SECRET).expect("it is complete");
+        assert!(!format!("{auth:?}").contains("hunter22") && !format!("{auth:?}").contains(SECRET));
+    }
+}

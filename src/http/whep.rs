@@ -1,0 +1,289 @@
+//! WHEP over HTTP: the endpoint of a process and the sessions of its viewers.
+//!
+//! The order of refusals: token, its scope, the process, the body, the viewers, the codecs, the time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::access::Access;
+use super::cors::is_preflight;
+use super::problem::Problem;
+use super::token::Action;
+use super::{App, Shared, body};
+use crate::controller::Process;
+use crate::whep::{Answer, Client, Refusal};
+
+/// Octets of an offer at most; browsers send about 6 KiB.
+const MAX_OFFER: usize = 64 * 1024;
+/// Octets of a trickle fragment at most.
+const MAX_FRAGMENT: usize = 8 * 1024;
+/// The gateway answers within this, or the player is told 504.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// What stays as it is in a path segment (RFC 3986 section 3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=');
+
+/// Path of a process's WHEP endpoint.
+pub fn endpoint_path(process: &str) -> String {
+    format!("/api/v3/whep/{}", utf8_percent_encode(process, SEGMENT))
+}
+
+/// The `Link` header of an ICE server (RFC 9725 section 4.6); `None` where it cannot be one.
+pub fn ice_link(url: &str) -> Option<HeaderValue> {
+    let usable = !url.contains(['<', '>', '"']) && !url.contains(char::is_whitespace);
+    let link = usable.then(|| HeaderValue::from_str(&format!("<{url}>; rel=\"ice-server\"")).ok()).flatten();
+    if link.is_none() {
+        tracing::warn!(url, "an ICE server is left out: its URL cannot stand in a Link header");
+    }
+    link
+}
+
+/// The endpoint in a path.
+#[derive(Deserialize)]
+pub struct Endpoint {
+    id: String,
+}
+
+/// The session in a path.
+#[derive(Deserialize)]
+pub struct Session {
+    id: String,
+    resource: String,
+}
+
+type At<T> = Result<Path<T>, PathRejection>;
+
+fn at<T>(path: At<T>) -> Result<T, Problem> {
+    path.map(|Path(path)| path).map_err(|rejection| Problem::malformed(rejection.body_text()))
+}
+
+/// `POST` of an offer.
+pub async fn offer(
+    State(app): Shared,
+    access: Access,
+    OriginalUri(uri): OriginalUri,
+    path: At<Endpoint>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Endpoint { id } = at(path)?;
+    access.require(&id, Action::Play)?;
+    let (client, process) = playable(&app, &id)?;
+    let offer = read_offer(&headers, body).await?;
+    let answer = in_time(client.offer(&id, offer)).await.map_err(|refusal| match refusal {
+        // It is in the snapshot, so its legs are about to be opened.
+        Refusal::UnknownProcess(_) | Refusal::NoMediaYet(_) => no_media(&process),
+        other => other.into(),
+    })?;
+    Ok(created(&app, &uri, &id, answer))
+}
+
+async fn read_offer(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+    if !body::is(headers, SDP) {
+        if headers.get(CONTENT_TYPE).is_none() && body::is_absent(&body) {
+            return Err(Problem::malformed("the body is empty; POST an SDP offer"));
+        }
+        return Err(Problem::unsupported(format!("an offer is {SDP}")).with(ACCEPT_POST, HeaderValue::from_static(SDP)));
+    }
+    body::is_plain(headers)?;
+    let offer = body::text(headers, body, MAX_OFFER).await?;
+    if offer.trim().is_empty() {
+        return Err(Problem::malformed("the body is empty; POST an SDP offer"));
+    }
+    Ok(offer)
+}
+
+fn created(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
+    let Answer { session, sdp, etag } = answer;
+    let mut response = (StatusCode::CREATED, sdp).into_response();
+    let headers = response.headers_mut();
+    let location = format!("{}/{}", called_path(uri, process), utf8_percent_encode(&session, SEGMENT));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(LOCATION, HeaderValue::from_str(&location).expect("percent-encoded"));
+    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
+    headers.extend(app.ice_links.iter().map(|link| (LINK, link.clone())));
+    response
+}
+
+/// The endpoint's path as it was called, by its own name or by its alias.
+fn called_path(uri: &Uri, process: &str) -> String {
+    if uri.path().starts_with("/api/v3/process/") {
+        return format!("/api/v3/process/{}/whep", utf8_percent_encode(process, SEGMENT));
+    }
+    endpoint_path(process)
+}
+
+/// `PATCH` of a trickle fragment.
+pub async fn patch(
+    State(app): Shared,
+    access: Access,
+    path: At<Session>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let Session { id, resource } = at(path)?;
+    access.require(&id, Action::Play)?;
+    let client = live(&app, &id, &resource).await?;
+    let if_match = if_match(&headers);
+    if app.strict_etag && if_match.is_none() {
+        return Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition_required",
+            "If-Match is needed here",
+        ));
+    }
+    if !body::is(&headers, FRAGMENT) {
+        let problem = Problem::unsupported(format!("a fragment is {FRAGMENT}"));
+        return Err(problem.with(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT)));
+    }
+    body::is_plain(&headers)?;
+    let fragment = body::text(&headers, body, MAX_FRAGMENT).await?;
+    in_time(client.patch(&id, &resource, if_match, fragment)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All If-Match headers as one list (RFC 9110 section 5.3).
+fn if_match(headers: &HeaderMap) -> Option<String> {
+    let tags: Vec<_> = headers.get_all(IF_MATCH).iter().map(|tag| String::from_utf8_lossy(tag.as_bytes())).collect();
+    if tags.is_empty() { None } else { Some(tags.join(",")) }
+}
+
+/// `DELETE` of a session; If-Match does not matter here, and neither does whether there is one.
+pub async fn delete(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
+    let Session { id, resource } = at(path)?;
+    access.require(&id, Action::Play)?;
+    let Some(client) = &app.whep else { return Ok(StatusCode::NO_CONTENT) };
+    let ended = in_time(client.delete(&id, &resource)).await?;
+    Ok(if ended { StatusCode::OK } else { StatusCode::NO_CONTENT })
+}
+
+/// `GET` and `HEAD` of the endpoint: players find out by it what it is.
+pub async fn endpoint(State(app): Shared, access: Access, path: At<Endpoint>) -> Result<Response, Problem> {
+    let Endpoint { id } = at(path)?;
+    access.require(&id, Action::Play)?;
+    playable(&app, &id)?;
+    Ok([(CONTENT_TYPE, SDP), (ACCEPT_POST, SDP)].into_response())
+}
+
+/// `GET` and `HEAD` of a session.
+pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
+    let Session { id, resource } = at(path)?;
+    access.require(&id, Action::Play)?;
+    live(&app, &id, &resource).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `OPTIONS` of the endpoint. A player that asks itself, and no browser for it, learns the ICE servers.
+pub async fn endpoint_options(State(app): Shared, method: Method, headers: HeaderMap) -> Response {
+    let mut response = [(ALLOW, "GET, HEAD, OPTIONS, POST"), (ACCEPT_POST, SDP)].into_response();
+    if !is_preflight(&method, &headers) {
+        response.headers_mut().extend(app.ice_links.iter().map(|link| (LINK, link.clone())));
+    }
+    response
+}
+
+/// `OPTIONS` of a session.
+pub async fn session_options() -> Response {
+    [(ALLOW, "DELETE, GET, HEAD, OPTIONS, PATCH"), (ACCEPT_PATCH, FRAGMENT)].into_response()
+}
+
+/// The gateway and the process, where the process may be played.
+fn playable<'a>(app: &'a App, id: &str) -> Result<(&'a Client, Arc<Process>), Problem> {
+    let off = || Problem::not_found("webrtc_disabled", "WebRTC is turned off here (CORE_WEBRTC_ENABLE=false)");
+    let client = app.whep.as_ref().ok_or_else(off)?;
+    let Some(process) = app.process(id) else {
+        return Err(Problem::not_found("unknown_process", format!("no process {id} is here")));
+    };
+    let spec = &process.manifest.spec;
+    if !spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled) {
+        let detail = format!("process {id} has no WebRTC; its manifest needs webrtc.enabled");
+        return Err(Problem::not_found("no_webrtc", detail));
+    }
+    if spec.suspend {
+        return Err(Problem::not_found("suspended", format!("process {id} is suspended by its manifest")));
+    }
+    Ok((client, process))
+}
+
+/// The gateway, where the session is live.
+async fn live<'a>(app: &'a App, id: &str, resource: &str) -> Result<&'a Client, Problem> {
+    let (client, _) = playable(app, id)?;
+    if in_time(client.has(id, resource)).await? { Ok(client) } else { Err(Refusal::UnknownSession.into()) }
+}
+
+/// The process sends nothing yet, and its conditions may say why.
+fn no_media(process: &Process) -> Problem {
+    let refusal = Refusal::NoMediaYet(process.key.to_string());
+    let why = ["Accepted", "Ready", "PlaybackReady"].iter().find_map(|kind| {
+        process.status.conditions.iter().find(|condition| condition.type_ == *kind && condition.status != "True")
+    });
+    let detail = match why {
+        Some(condition) => format!("{refusal}: {}", condition.message),
+        None => refusal.to_string(),
+    };
+    Problem::from(refusal).explained(detail)
+}
+
+async fn in_time<T>(reply: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(GATEWAY_TIMEOUT, reply).await.unwrap_or(Err(Refusal::Timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_encoded_where_a_path_needs_it_and_nowhere_else() {
+        assert_eq!(endpoint_path("studio.cam-1"), "/api/v3/whep/studio.cam-1");
+        assert_eq!(endpoint_path("restreamer-ui:ingest:1f2e"), "/api/v3/whep/restreamer-ui:ingest:1f2e");
+        assert_eq!(endpoint_path("süß\"<x>"), "/api/v3/whep/s%C3%BC%C3%9F%22%3Cx%3E");
+    }
+
+    #[test]
+    fn a_location_is_on_the_path_that_was_called() {
+        let called = |path: &'static str| called_path(&path.parse().expect("a URI"), "a:b");
+        assert_eq!(called("/api/v3/whep/a%3Ab?token=x"), "/api/v3/whep/a:b");
+        assert_eq!(called("/api/v3/process/a:b/whep"), "/api/v3/process/a:b/whep");
+    }
+
+    #[test]
+    fn an_ice_server_is_a_link() {
+        let link = ice_link("turn:turn.example.com:3478?transport=udp").expect("it can stand in a header");
+        assert_eq!(link, "<turn:turn.example.com:3478?transport=udp>; rel=\"ice-server\"");
+        assert_eq!(ice_link("stun:x>; rel=\"y\""), None);
+        assert_eq!(ice_link("stun:x\r\ny"), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! From a manifest to a proven plan, or to every reason against it.
+
+use std::time::Duration;
+
+use super::choice::Specifier;
+use super::{Egress, Io, Key, Plan, Secret};
+use crate::crd::{self, AudioCodec, RestreamProcess, RestreamProcessSpec, VideoCodec, WebRtc};
+
+/// Id of a manifest's process: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
+pub fn process_id(manifest: &RestreamProcess) -> Key {
+    let name = manifest.metadata.name.as_deref().unwrap_or_default();
+    Key::new(match (&manifest.spec.process_id, &manifest.metadata.namespace) {
+        (Some(id), _) => id.clone(),
+        (None, Some(namespace)) => format!("{namespace}.{name}"),
+        (None, None) => name.to_owned(),
+    })
+}
+
+impl Plan {
+    /// Proves what the schema cannot; the error holds every reason, each with its path.
+    pub fn new(manifest: &RestreamProcess) -> Result<Self, Vec<String>> {
+        let RestreamProcessSpec {
+            process_id: _,
+            reference,
+            suspend,
+            options,
+            input,
+            output,
+            reconnect,
+            reconnect_delay_seconds,
+            stale_timeout_seconds,
+            webrtc,
+        } = &manifest.spec;
+        let mut refused = Vec::new();
+        let plan = Self {
+            key: process_id(manifest),
+            reference: reference.clone(),
+            suspended: *suspend,
+            options: secrets("spec.options", options, &mut refused),
+            inputs: side("spec.input", input, &mut refused),
+            outputs: side("spec.output", output, &mut refused),
+            reconnect: reconnect.then(|| seconds(*reconnect_delay_seconds)),
+            stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
+            egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut refused)),
+        };
+        if refused.is_empty() { Ok(plan) } else { Err(refused) }
+    }
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// FFmpeg's arguments end at a NUL, so none may hold one.
+fn secret(path: &str, text: &str, refused: &mut Vec<String>) -> Secret {
+    if text.contains('\0') {
+        refused.push(format!("{path}: holds a NUL, which no argument of a program can"));
+    }
+    Secret::new(text)
+}
+
+fn secrets(path: &str, texts: &[String], refused: &mut Vec<String>) -> Vec<Secret> {
+    texts.iter().enumerate().map(|(at, text)| secret(&format!("{path}[{at}]"), text, refused)).collect()
+}
+
+fn side(path: &str, ios: &[crd::Io], refused: &mut Vec<String>) -> Vec<Io> {
+    let io = |(at, crd::Io { id, address, options }): (usize, &crd::Io)| Io {
+        id: id.clone(),
+        address: secret(&format!("{path}[{at}].address"), address, refused),
+        options: secrets(&format!("{path}[{at}].options"), options, refused),
+    };
+    ios.iter().enumerate().map(io).collect()
+}
+
+fn egress(webrtc: &WebRtc, inputs: usize, refused: &mut Vec<String>) -> Option<Egress> {
+    let WebRtc { enabled, video, audio, max_viewers } = webrtc;
+    if !enabled {
+        return None;
+    }
+    if video.codec == VideoCodec::None && audio.codec == AudioCodec::None {
+        refused.push(
+            "spec.webrtc: video.codec and audio.codec are both None, so there is nothing to play; set enabled: false or \
+             one of them to Auto"
+                .into(),
+        );
+    }
+    for (side, map, options) in [("video", &video.map, &video.options), ("audio", &audio.map, &audio.options)] {
+        secrets(&format!("spec.webrtc.{side}.options"), options, refused);
+        let Some(map) = map else { continue };
+        if let Err(reason) = Specifier::parse(map, inputs) {
+            refused.push(format!("spec.webrtc.{side}.map: {map:?} {reason}"));
+        }
+    }
+    Some(Egress { video: video.clone(), audio: audio.clone(), max_viewers: max_viewers.map(i32::unsigned_abs) })
+}

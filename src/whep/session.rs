@@ -337,10 +337,8 @@ fn build_peer(
     use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
     let mut media = MediaEngine::default();
     for accepted in accepted {
-        let parameters = RTCRtpCodecParameters {
-            rtp_codec: engine_codec(accepted),
-            payload_type: accepted.offered.payload_type,
-        };
+        let parameters =
+            RTCRtpCodecParameters { rtp_codec: engine_codec(accepted), payload_type: accepted.offered.payload_type };
         media.register_codec(parameters, engine_kind(accepted.codec))?;
     }
     let settings = SettingEngineBuilder::new()

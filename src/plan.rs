@@ -11,11 +11,15 @@ mod listen;
 mod probe;
 mod proof;
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use crate::crd;
+
+pub use inventory::{FrameOrder, Report};
 
 pub use probe::Probe;
 pub use proof::process_id;

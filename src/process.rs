@@ -1,9 +1,24 @@
 //! The life of one FFmpeg child as a machine: states, delays, progress, log, stale.
 //!
+//! [`Machine`] decides; what FFmpeg writes is read by [`Lines`], [`ProgressReport`] and [`Log`], and a [`Redactor`]
+//! takes every credential out before anything is kept.
+//!
 //! This room never spawns, signals or reads a clock: time comes in as `now`.
+
+mod lines;
+mod log;
+mod machine;
+mod progress;
+mod redact;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use lines::Lines;
+pub use log::Log;
+pub use machine::{Action, End, Machine, Now, Policy};
+pub use progress::{Block, ProgressReport, stats_line};
+pub use redact::Redactor;
 
 /// One line of FFmpeg's log, secrets redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]

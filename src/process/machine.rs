@@ -1,0 +1,389 @@
+//! What is done with one FFmpeg child, and when.
+
+mod child;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Block, Cause, Event, Exit, Log, Redactor, stats_line};
+use child::{Child, Stopping};
+/// Between the request to end and the kill.
+const GRACE: Duration = Duration::from_secs(5);
+/// A probe that takes longer is stopped.
+const PROBE: Duration = Duration::from_secs(20);
+/// FFmpeg is started again no sooner than this after its last start, however short the delay is.
+const START_DISTANCE: Duration = Duration::from_secs(1);
+/// Progress and log are shown once in this time.
+const PACE: Duration = Duration::from_secs(1);
+/// Characters of an exit's message.
+const MESSAGE: usize = 1000;
+
+/// This moment, on the clock that measures and on the one that people read.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For durations.
+    pub instant: Instant,
+    /// Unix seconds, for what is shown.
+    pub unix: u64,
+}
+
+/// What the machine needs to know of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Start again this long after an end; `None` leaves it ended.
+    pub reconnect: Option<Duration>,
+    /// Stop FFmpeg after this long without progress; `None` turns the watch off.
+    pub stale: Option<Duration>,
+    /// For each input in order, whether it waits for a publisher.
+    pub listens: Vec<bool>,
+    /// Masks the credentials of the process in its log.
+    pub redactor: Redactor,
+}
+
+/// What is to be done. The answer to each is a `handle_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start the probe ([`Machine::handle_probing`]) where something is still to be found out, else FFmpeg itself
+    /// ([`Machine::handle_started`]); or [`Machine::handle_start_failed`].
+    Start,
+    /// Ask the child to end (SIGINT).
+    Interrupt,
+    /// End the child (SIGKILL to its process group).
+    Kill,
+}
+
+/// How a child ended, as the operating system says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Signal number.
+    pub signal: Option<i32>,
+}
+
+/// The life of one process's FFmpeg: start, run, end, and again. Put in what happened, then take out every
+/// [`Action`] and [`Event`], and come back at [`Machine::poll_timeout`].
+#[derive(Debug)]
+pub struct Machine {
+    policy: Policy,
+    /// Holds from the next start on.
+    next_policy: Option<Policy>,
+    phase: Phase,
+    afterwards: Afterwards,
+    last_start: Option<Instant>,
+    log: Log,
+    log_pace: Pace,
+    progress_pace: Pace,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// [`Action::Start`] is out.
+    Starting,
+    /// The probe runs.
+    Probing(Child),
+    /// FFmpeg runs.
+    Running(Child),
+    /// FFmpeg is to be started at this time.
+    Delayed(Instant),
+    /// There is nothing to be done.
+    Ended,
+}
+
+/// What follows the end of the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Afterwards {
+    /// What the policy says.
+    AsTold,
+    /// A start at once.
+    AtOnce,
+    /// Nothing.
+    Nothing,
+}
+
+impl Machine {
+    /// A process that is to be started at once.
+    pub fn new(now: Now, policy: Policy) -> Self {
+        let mut machine = Self {
+            policy,
+            next_policy: None,
+            phase: Phase::Ended,
+            afterwards: Afterwards::AsTold,
+            last_start: None,
+            log: Log::default(),
+            log_pace: Pace::default(),
+            progress_pace: Pace::default(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        machine.start(now.instant);
+        machine
+    }
+
+    /// The next thing to be done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing to be told.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Machine::handle_timeout`] is to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Starting | Phase::Ended => None,
+            Phase::Delayed(until) => Some(*until),
+            Phase::Probing(child) | Phase::Running(child) => match &child.stopping {
+                Some(stopping) => stopping.kill_at,
+                None => self.patience(),
+            },
+        };
+        [phase, self.log_pace.due_at(), self.progress_pace.due_at()].into_iter().flatten().min()
+    }
+
+    /// Whether it was told to stop and nothing is left to be done.
+    pub fn is_over(&self) -> bool {
+        self.afterwards == Afterwards::Nothing && matches!(self.phase, Phase::Ended)
+    }
+
+    /// It is [`Machine::poll_timeout`]'s time, or later.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let lost_patience = self.patience().is_some_and(|at| at <= now.instant);
+        let is_probing = matches!(self.phase, Phase::Probing(_));
+        match &mut self.phase {
+            Phase::Starting | Phase::Ended => {}
+            Phase::Delayed(until) if *until > now.instant => {}
+            Phase::Delayed(_) => self.start(now.instant),
+            Phase::Probing(child) | Phase::Running(child) => match &mut child.stopping {
+                Some(stopping) => {
+                    let kill = stopping.kill_at.take_if(|at| *at <= now.instant);
+                    self.actions.extend(kill.map(|_| Action::Kill));
+                }
+                None if lost_patience => {
+                    self.interrupt(now.instant, if is_probing { Cause::Failed } else { Cause::Stale });
+                }
+                None => {}
+            },
+        }
+        self.show(now.instant);
+    }
+
+    /// The probe was started.
+    pub fn handle_probing(&mut self, now: Now) {
+        self.phase = Phase::Probing(Child::new(now.instant));
+        self.events.push_back(Event::Probing);
+        self.obey(now.instant);
+    }
+
+    /// The probe ended. Where it found out what it should, FFmpeg is started; else this was a failed run.
+    pub fn handle_probe_ended(&mut self, now: Now, end: End, succeeded: bool) {
+        let Phase::Probing(child) = &mut self.phase else { return };
+        if self.afterwards != Afterwards::AsTold {
+            return self.handle_ended(now, end);
+        }
+        if succeeded {
+            return self.start(now.instant);
+        }
+        let line = child.last_line.take();
+        let message = if child.stopping.is_some() {
+            let line = line.map(|line| format!(": {line}")).unwrap_or_default();
+            format!("the inputs did not show their streams within {} s{line}", PROBE.as_secs())
+        } else {
+            line.unwrap_or_else(|| "the inputs showed no streams, nothing in the log".into())
+        };
+        self.end(now, end, Cause::Failed, message);
+    }
+
+    /// FFmpeg was started with this process id.
+    pub fn handle_started(&mut self, now: Now, pid: u32) {
+        self.phase = Phase::Running(Child::new(now.instant));
+        self.progress_pace = Pace::default();
+        self.events.push_back(Event::Started(pid));
+        self.obey(now.instant);
+    }
+
+    /// FFmpeg or the probe could not be started; `message` tells a person what to do.
+    pub fn handle_start_failed(&mut self, now: Now, message: &str) {
+        self.log.push(now.unix, message, &self.policy.redactor);
+        self.log_pace.is_due = true;
+        let message = self.log.last().unwrap_or_default().to_owned();
+        self.end(now, End::default(), Cause::SpawnFailed, message);
+    }
+
+    /// FFmpeg says that so many of its inputs are open; 0 as soon as it says anything.
+    pub fn handle_open_inputs(&mut self, now: Now, count: usize) {
+        let Phase::Running(child) = &mut self.phase else { return };
+        if child.handle_open(now.instant, count) && self.policy.listens.get(count) == Some(&true) {
+            self.events.push_back(Event::Waiting);
+        }
+    }
+
+    /// A block of the progress report.
+    pub fn handle_progress(&mut self, now: Now, figures: &Block) {
+        if let Phase::Running(child) = &mut self.phase {
+            child.handle_report(now.instant, figures);
+            self.progress_pace.is_due |= child.is_progressing;
+        }
+        self.show(now.instant);
+    }
+
+    /// A line of the log of FFmpeg or the probe.
+    pub fn handle_log(&mut self, now: Now, line: &str) {
+        match (&mut self.phase, stats_line(line)) {
+            (Phase::Running(child), Some(figures)) => {
+                child.handle_stats(now.instant, &figures);
+                self.progress_pace.is_due |= child.is_progressing;
+            }
+            (Phase::Probing(_), Some(_)) => {}
+            (Phase::Probing(child) | Phase::Running(child), None) => {
+                self.log.push(now.unix, line, &self.policy.redactor);
+                child.last_line = self.log.last().map(str::to_owned);
+                self.log_pace.is_due = true;
+            }
+            (Phase::Starting | Phase::Delayed(_) | Phase::Ended, _) => {}
+        }
+        self.show(now.instant);
+    }
+
+    /// FFmpeg ended.
+    pub fn handle_ended(&mut self, now: Now, end: End) {
+        let (Phase::Probing(child) | Phase::Running(child)) = &mut self.phase else { return };
+        let cause = match (&child.stopping, end) {
+            (Some(stopping), _) => stopping.cause,
+            // FFmpeg answers an interrupt with 255.
+            (None, End { code: Some(0 | 255), .. }) => Cause::Finished,
+            (None, End { code: Some(_), .. }) => Cause::Failed,
+            (None, End { code: None, .. }) => Cause::Killed,
+        };
+        let message = child.last_line.take().unwrap_or_else(|| match (cause, end) {
+            (Cause::Failed, End { code: Some(code), .. }) => format!("exit code {code}, nothing in the log"),
+            (Cause::Killed, End { signal: Some(signal), .. }) => format!("signal {signal}, nothing in the log"),
+            _ => String::new(),
+        });
+        self.end(now, end, cause, message);
+    }
+
+    /// The process is to be stopped for good.
+    pub fn handle_stop(&mut self, now: Now) {
+        self.afterwards = Afterwards::Nothing;
+        self.interrupt(now.instant, Cause::Stopped);
+        self.show(now.instant);
+    }
+
+    /// FFmpeg is to be stopped and started again at once, by this policy.
+    pub fn handle_replace(&mut self, now: Now, policy: Policy) {
+        if self.afterwards != Afterwards::Nothing {
+            self.next_policy = Some(policy);
+            self.afterwards = Afterwards::AtOnce;
+            self.interrupt(now.instant, Cause::Stopped);
+        }
+    }
+
+    /// FFmpeg runs with other legs than its streams need: it is stopped and started again at once.
+    pub fn handle_correction(&mut self, now: Now) {
+        if matches!(&self.phase, Phase::Running(child) if child.stopping.is_none()) {
+            self.interrupt(now.instant, Cause::Corrected);
+        }
+    }
+
+    /// When a child that was not asked to end is asked to, unless it shows life before.
+    fn patience(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Probing(child) => child.stale_at(PROBE, &[]),
+            Phase::Running(child) => child.stale_at(self.policy.stale?, &self.policy.listens),
+            _ => None,
+        }
+    }
+
+    fn start(&mut self, now: Instant) {
+        if let Some(policy) = self.next_policy.take() {
+            self.policy = policy;
+        }
+        self.afterwards = Afterwards::AsTold;
+        self.last_start = Some(now);
+        self.phase = Phase::Starting;
+        self.actions.push_back(Action::Start);
+    }
+
+    /// What was told while the child was being started holds for it.
+    fn obey(&mut self, now: Instant) {
+        if self.afterwards != Afterwards::AsTold {
+            self.interrupt(now, Cause::Stopped);
+        }
+    }
+
+    /// Asks the child to end where there is one; where none is, what comes afterwards comes now.
+    fn interrupt(&mut self, now: Instant, cause: Cause) {
+        match &mut self.phase {
+            Phase::Probing(child) | Phase::Running(child) => {
+                if child.stopping.is_none() {
+                    child.stopping = Some(Stopping { cause, kill_at: Some(now + GRACE) });
+                    self.actions.push_back(Action::Interrupt);
+                }
+            }
+            Phase::Starting => {}
+            Phase::Delayed(_) | Phase::Ended if self.afterwards == Afterwards::Nothing => self.phase = Phase::Ended,
+            Phase::Delayed(_) | Phase::Ended => self.phase = Phase::Delayed(now),
+        }
+    }
+
+    fn end(&mut self, now: Now, end: End, cause: Cause, message: String) {
+        let at_once = self.afterwards == Afterwards::AtOnce || cause == Cause::Corrected;
+        let restart_in = match self.afterwards {
+            Afterwards::Nothing => None,
+            _ if at_once => Some(Duration::ZERO),
+            _ => self.policy.reconnect.map(|delay| {
+                let earliest = self.last_start.map_or(now.instant, |start| start + START_DISTANCE);
+                delay.max(earliest.saturating_duration_since(now.instant))
+            }),
+        };
+        self.phase = restart_in.map_or(Phase::Ended, |delay| Phase::Delayed(now.instant + delay));
+        self.progress_pace.is_due = false;
+        let message = message.chars().take(MESSAGE).collect();
+        let exit = Exit { code: end.code, signal: end.signal, cause, message, at: now.unix };
+        self.events.push_back(Event::Ended { exit, restart_in });
+        self.show(now.instant);
+    }
+
+    /// Tells of progress and log, where it is time.
+    fn show(&mut self, now: Instant) {
+        if self.is_over() {
+            self.log_pace.last = None;
+        }
+        if self.log_pace.take(now) {
+            self.events.push_back(Event::Log(self.log.snapshot()));
+        }
+        if let Phase::Running(child) = &self.phase
+            && self.progress_pace.take(now)
+        {
+            self.events.push_back(Event::Progress(child.figures.progress()));
+        }
+    }
+}
+
+/// Lets something through once in [`PACE`].
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    is_due: bool,
+}
+
+impl Pace {
+    fn due_at(&self) -> Option<Instant> {
+        self.last.filter(|_| self.is_due).map(|last| last + PACE)
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let ready = self.is_due && self.last.is_none_or(|last| now >= last + PACE);
+        if ready {
+            *self = Self { last: Some(now), is_due: false };
+        }
+        ready
+    }
+}

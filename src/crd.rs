@@ -10,6 +10,7 @@ mod definition;
 mod fault;
 mod manifest;
 mod metadata;
+mod node;
 mod path;
 mod scalar;
 mod schema;

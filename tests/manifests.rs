@@ -3,6 +3,8 @@
 //! Each file below `tests/verdicts/` is a case: `accepted`, `refused` with every reason in lines of `#!` at its head,
 //! and the exceptions of docs/manifests.md, `stricter` and `laxer` than Kubernetes. A cluster can be given the same files.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without makes it fail")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -215,6 +217,14 @@ fn the_definition_holds_nothing_that_an_api_server_refuses() {
             assert!(node.get("maxLength").is_some(), "{at} has no bound, so that rules would cost too much");
         }
     });
+}
+
+#[test]
+fn the_manifest_of_the_reference_is_valid() {
+    let reference = fs::read_to_string(repository().join("docs/manifests.md")).unwrap();
+    let (_, begin) = reference.split_once("```yaml\n").unwrap();
+    let manifest = only(begin.split_once("```").unwrap().0);
+    assert_eq!(manifest.metadata.name.as_deref(), Some("lobby-cam"));
 }
 
 #[test]

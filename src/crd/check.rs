@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 
 use super::fault::Finding;
+use super::node::{Entry, Node, Value};
 use super::path::{Path, Step, crop};
 use super::scalar::octal_or_decimal;
 use super::schema::{Bounds, Kind, Object, Schema, Text};
 use super::suggest::{nearest, place_of};
-use super::yaml::{Entry, Node, Value};
 
 /// Checks a whole object and adds what is wrong.
 pub(super) fn check(schema: &Schema, root: &Node, findings: &mut Vec<Finding>) {
@@ -40,6 +40,9 @@ impl Check<'_> {
                 if !self.fields_only && !keys.is_empty() {
                     self.distinct(keys, nodes);
                 }
+            }
+            (_, Value::Map(fields)) if self.fields_only && !fields.is_empty() => {
+                self.find(line, "has no fields; an object stands here".into());
             }
             _ if self.fields_only => {}
             (Kind::Text(text), Value::Text(value)) => self.text(text, value, line),
@@ -78,7 +81,7 @@ impl Check<'_> {
         for name in &object.required {
             let entry = entries.iter().find(|entry| entry.key == *name);
             let schema = object.fields.get(name);
-            if !entry.is_some_and(|entry| schema.is_none_or(|schema| !is_absent(schema, &entry.node))) {
+            if entry.is_none_or(|entry| schema.is_some_and(|schema| is_absent(schema, &entry.node))) {
                 self.path.push(Step::Field(name.clone()));
                 let wanted = schema.map_or_else(String::new, |schema| format!("; it must be {}", wanted(&schema.kind)));
                 self.find(entry.map_or(line, |entry| entry.line), format!("is missing{wanted}"));

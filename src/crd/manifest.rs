@@ -11,9 +11,10 @@ use super::check::{check, check_fields};
 use super::definition::DEFINITION;
 use super::fault::{Fault, Finding};
 use super::metadata;
+use super::node::{Node, Value};
 use super::path::{Path, crop};
 use super::suggest::nearest;
-use super::yaml::{self, Node, Value};
+use super::yaml;
 use super::{API_VERSION, KIND, RestreamProcess};
 
 /// Bytes that a file of manifests may have.

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::fault::Finding;
+use super::node::{Entry, Node, Value};
 use super::path::{Path, crop};
-use super::yaml::{Entry, Node, Value};
 
 /// Bytes of all annotations together.
 const MAX_ANNOTATIONS: usize = 256 << 10;

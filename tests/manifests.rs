@@ -101,6 +101,9 @@ fn the_items_of_a_list_are_manifests() {
     let reading = read_manifests(&accepted("a-list-of-manifests"));
     let seen: Vec<_> = reading.manifests.iter().map(|document| (document.number, document.item)).collect();
     assert_eq!(seen, [(1, Some(1)), (1, Some(2))]);
+    let folder = repository().join("tests/verdicts/refused");
+    let reading = read_manifests(&fs::read_to_string(folder.join("a-list-with-an-unreadable-item.yaml")).unwrap());
+    assert_eq!(reading.manifests.iter().map(|document| document.item).collect::<Vec<_>>(), [Some(2)]);
 }
 
 #[test]

@@ -62,11 +62,6 @@ impl Path {
     pub(super) fn below(&self, root: &Self) -> Self {
         Self(root.0.iter().chain(&self.0).cloned().collect())
     }
-
-    /// Whether it leads to `other` or to something within it.
-    pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.0.starts_with(&other.0)
-    }
 }
 
 impl fmt::Display for Path {

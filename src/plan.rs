@@ -7,11 +7,10 @@
 
 mod argv;
 mod choice;
+mod inventory;
 mod listen;
 mod probe;
 mod proof;
-
-mod inventory;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +19,6 @@ use std::time::Duration;
 use crate::crd;
 
 pub use inventory::{FrameOrder, Report};
-
 pub use probe::Probe;
 pub use proof::process_id;
 

@@ -1,9 +1,36 @@
 //! FFmpeg as a child: spawn, process group, signals, reaping, standard streams, probe.
 //!
-//! This room does what the [`crate::process`] machine decides, and never decides itself.
+//! This room does what the [`process::Machine`] decides, and never decides itself. Each process has a task of its own;
+//! the tasks share nothing but the one thread that forks.
 
-use crate::plan::LegChoice;
+mod child;
+mod legs;
+mod run;
+mod spawner;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::plan::{EgressPorts, Key, LegChoice, Plan};
 use crate::process;
+
+use run::{Control, Task};
+use spawner::Spawner;
+
+/// How FFmpeg is started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A path, or a name that is looked for in `PATH`.
+    pub ffmpeg: PathBuf,
+    /// Its working directory, which relative paths in manifests start from.
+    pub directory: PathBuf,
+    /// Its whole environment: nothing is inherited.
+    pub environment: Vec<(OsString, OsString)>,
+}
 
 /// What was seen of one process's run.
 #[derive(Clone, Debug)]
@@ -12,4 +39,75 @@ pub enum Event {
     Run(process::Event),
     /// What the egress legs of the run that begins do, and why.
     Legs(LegChoice),
+}
+
+/// Why there can be no runner.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operating system gives no handle on processes.
+    #[error("this system cannot watch child processes ({0}); Linux 5.3 or later is needed")]
+    Watch(std::io::Error),
+    /// The operating system gives no thread.
+    #[error("the thread that starts FFmpeg cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Starts processes. No FFmpeg outlives the program, however that ends.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    spawner: Arc<Spawner>,
+    events: UnboundedSender<(Key, Event)>,
+}
+
+/// One process that is kept running. Dropped, it is stopped like [`Run::stop`] does, and nobody waits for it.
+#[derive(Debug)]
+pub struct Run {
+    controls: UnboundedSender<Control>,
+    task: JoinHandle<()>,
+}
+
+impl Runner {
+    /// A runner that tells of its processes by `events`.
+    pub fn new(settings: Settings, events: UnboundedSender<(Key, Event)>) -> Result<Self, StartError> {
+        Ok(Self { spawner: Arc::new(Spawner::new(settings)?), events })
+    }
+
+    /// Keeps the process running, with its egress legs where they were opened. Must be called within a tokio runtime.
+    pub fn start(&self, plan: Arc<Plan>, ports: Option<EgressPorts>) -> Run {
+        let (controls, inbox) = unbounded_channel();
+        let task = Task::new(self.spawner.clone(), self.events.clone(), plan, ports);
+        Run { controls, task: tokio::spawn(task.run(inbox)) }
+    }
+}
+
+impl Run {
+    /// Stops FFmpeg and starts it with this plan at once. What is known of the inputs is kept where both plans read the
+    /// same ones.
+    pub fn replace(&self, plan: Arc<Plan>, ports: Option<EgressPorts>) {
+        self.tell(Control::Replace(plan, ports));
+    }
+
+    /// Goes on with this plan, which tells FFmpeg the same ([`Plan::runs_the_same_as`]): FFmpeg is not started again,
+    /// and delays and timeouts hold from now on.
+    pub fn configure(&self, plan: Arc<Plan>) {
+        self.tell(Control::Configure(plan));
+    }
+
+    /// Frames of the picture's leg came out of order: its stream has B-frames, which browsers cannot play.
+    pub fn note_reordered(&self) {
+        self.tell(Control::Reordered);
+    }
+
+    /// Stops FFmpeg: SIGINT, and SIGKILL after five seconds. Returns when nothing is left of it.
+    pub async fn stop(self) {
+        self.tell(Control::Stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the task of a process ended early");
+        }
+    }
+
+    fn tell(&self, control: Control) {
+        // A task that has ended has nothing to be told.
+        let _ = self.controls.send(control);
+    }
 }

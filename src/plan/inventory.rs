@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::choice::Specifier;
 use super::{Inventory, MediaKind, Stream};
 
 /// Reads FFmpeg's report (its log at level `info`, with or without level prefixes, of FFmpeg 4 to 8) and gathers the
@@ -205,24 +206,24 @@ impl Inventory {
         }
     }
 
-    /// Frames of the video stream that this stream specifier takes come out of order. A specifier that names its
-    /// stream in another way than by numbers means every video stream of its input.
+    /// Frames of the video stream that this stream specifier takes come out of order. A specifier that only FFmpeg
+    /// understands means every video stream that it may name.
     pub fn note_reordered(&mut self, specifier: &str) {
-        let mut parts = specifier.split(':');
-        let input = parts.next().and_then(|input| input.parse::<usize>().ok());
-        let (kind, rest) = (parts.next(), parts.next());
-        let is_candidate = |stream: &&mut Stream| {
-            stream.kind == MediaKind::Video
-                && input.is_none_or(|input| input == stream.input)
-                && (kind != Some("V") || !stream.attached_picture)
+        let specifier = Specifier::parse(specifier, usize::MAX).unwrap_or(Specifier::Label);
+        let of_input = match specifier {
+            Specifier::Label => None,
+            Specifier::Stream { input, .. } | Specifier::Other { input } => Some(input),
         };
-        let number = |text: Option<&str>| text.and_then(|text| text.parse::<usize>().ok());
-        let index = number(kind);
-        let is_numbered = input.is_some() && matches!(kind, None | Some("v" | "V"));
-        let nth = is_numbered.then(|| number(rest).unwrap_or(0));
-        let candidates = self.streams.iter_mut().filter(is_candidate);
-        for (position, stream) in candidates.enumerate() {
-            if index.map_or(nth.is_none_or(|nth| nth == position), |index| index == stream.index) {
+        let is_video = |stream: &&mut Stream| {
+            stream.kind == MediaKind::Video && of_input.is_none_or(|input| input == stream.input)
+        };
+        for (position, stream) in self.streams.iter_mut().filter(is_video).enumerate() {
+            let is_meant = match specifier {
+                Specifier::Stream { kind: Some(kind), index, .. } => kind == MediaKind::Video && index == position,
+                Specifier::Stream { kind: None, index, .. } => index == stream.index,
+                Specifier::Label | Specifier::Other { .. } => true,
+            };
+            if is_meant {
                 stream.reordered = Some(true);
             }
         }

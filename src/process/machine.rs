@@ -1,6 +1,7 @@
 //! What is done with one FFmpeg child, and when.
 
 mod child;
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -9,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::{Block, Cause, Event, Exit, Log, Redactor, stats_line};
 use child::{Child, Stopping};
+use pace::Pace;
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(5);
 /// A probe that takes longer is stopped.
 const PROBE: Duration = Duration::from_secs(20);
 /// FFmpeg is started again no sooner than this after its last start, however short the delay is.
 const START_DISTANCE: Duration = Duration::from_secs(1);
-/// Progress and log are shown once in this time.
-const PACE: Duration = Duration::from_secs(1);
 /// Characters of an exit's message.
 const MESSAGE: usize = 1000;
 
@@ -73,6 +73,8 @@ pub struct Machine {
     phase: Phase,
     afterwards: Afterwards,
     last_start: Option<Instant>,
+    /// How the last run ended, until the next start.
+    ended: Option<(Instant, Exit)>,
     log: Log,
     log_pace: Pace,
     progress_pace: Pace,
@@ -114,6 +116,7 @@ impl Machine {
             phase: Phase::Ended,
             afterwards: Afterwards::AsTold,
             last_start: None,
+            ended: None,
             log: Log::default(),
             log_pace: Pace::default(),
             progress_pace: Pace::default(),
@@ -285,6 +288,19 @@ impl Machine {
         }
     }
 
+    /// FFmpeg goes on, and this policy holds from now on; also for a restart that FFmpeg waits for.
+    pub fn handle_configure(&mut self, now: Now, policy: Policy) {
+        if let Some(next) = &mut self.next_policy {
+            *next = policy;
+            return;
+        }
+        let is_rescheduled = self.policy.reconnect != policy.reconnect && self.afterwards == Afterwards::AsTold;
+        self.policy = policy;
+        if is_rescheduled {
+            self.schedule(now.instant);
+        }
+    }
+
     /// FFmpeg runs with other legs than its streams need: it is stopped and started again at once.
     pub fn handle_correction(&mut self, now: Now) {
         if matches!(&self.phase, Phase::Running(child) if child.stopping.is_none()) {
@@ -307,6 +323,7 @@ impl Machine {
         }
         self.afterwards = Afterwards::AsTold;
         self.last_start = Some(now);
+        self.ended = None;
         self.phase = Phase::Starting;
         self.actions.push_back(Action::Start);
     }
@@ -334,21 +351,27 @@ impl Machine {
     }
 
     fn end(&mut self, now: Now, end: End, cause: Cause, message: String) {
-        let at_once = self.afterwards == Afterwards::AtOnce || cause == Cause::Corrected;
-        let restart_in = match self.afterwards {
-            Afterwards::Nothing => None,
-            _ if at_once => Some(Duration::ZERO),
-            _ => self.policy.reconnect.map(|delay| {
-                let earliest = self.last_start.map_or(now.instant, |start| start + START_DISTANCE);
-                delay.max(earliest.saturating_duration_since(now.instant))
-            }),
-        };
-        self.phase = restart_in.map_or(Phase::Ended, |delay| Phase::Delayed(now.instant + delay));
-        self.progress_pace.is_due = false;
         let message = message.chars().take(MESSAGE).collect();
         let exit = Exit { code: end.code, signal: end.signal, cause, message, at: now.unix };
-        self.events.push_back(Event::Ended { exit, restart_in });
+        self.ended = Some((now.instant, exit));
+        self.progress_pace.is_due = false;
+        self.schedule(now.instant);
         self.show(now.instant);
+    }
+
+    /// Decides from the last end when the next start is, and tells of both.
+    fn schedule(&mut self, now: Instant) {
+        let Some((ended, exit)) = &self.ended else { return };
+        let at_once = self.afterwards == Afterwards::AtOnce || exit.cause == Cause::Corrected;
+        let earliest = self.last_start.map_or(*ended, |start| start + START_DISTANCE);
+        let start = match self.afterwards {
+            Afterwards::Nothing => None,
+            _ if at_once => Some(*ended),
+            _ => self.policy.reconnect.map(|delay| earliest.max(*ended + delay)),
+        };
+        self.phase = start.map_or(Phase::Ended, Phase::Delayed);
+        let restart_in = start.map(|start| start.saturating_duration_since(now));
+        self.events.push_back(Event::Ended { exit: exit.clone(), restart_in });
     }
 
     /// Tells of progress and log, where it is time.
@@ -364,26 +387,5 @@ impl Machine {
         {
             self.events.push_back(Event::Progress(child.figures.progress()));
         }
-    }
-}
-
-/// Lets something through once in [`PACE`].
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Instant>,
-    is_due: bool,
-}
-
-impl Pace {
-    fn due_at(&self) -> Option<Instant> {
-        self.last.filter(|_| self.is_due).map(|last| last + PACE)
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let ready = self.is_due && self.last.is_none_or(|last| now >= last + PACE);
-        if ready {
-            *self = Self { last: Some(now), is_due: false };
-        }
-        ready
     }
 }

@@ -273,11 +273,12 @@ fn reordered_frames_are_noted_of_the_stream_that_the_leg_takes() {
         ("0:v:0", "a"),
         ("0:V:1", "b"),
         ("0:v", "a"),
-        ("0", "a"),
+        ("0", "ab"),
         ("0:2", "b"),
         ("1:v:0", "c"),
         ("0:p:1:v", "ab"),
         ("[out]", "abc"),
+        ("nonsense", "abc"),
         ("0:v:7", ""),
         ("0:0", ""),
     ] {

@@ -394,6 +394,45 @@ fn a_new_plan_during_a_stale_end_starts_at_once() {
 }
 
 #[test]
+fn another_delay_holds_for_the_restart_that_is_waited_for() {
+    let with = |reconnect| Policy { reconnect, stale: None, ..policy() };
+    let mut bench = Bench::started(with(Some(secs(15))));
+    bench.pass(secs(100));
+    bench.machine.handle_ended(bench.now, CODE_1);
+    let (first, _) = bench.ended();
+    bench.pass(secs(4));
+    for (reconnect, restart_in) in [(Some(secs(20)), Some(secs(16))), (None, None), (Some(secs(3)), Some(secs(0)))] {
+        bench.machine.handle_configure(bench.now, with(reconnect));
+        assert_eq!(bench.ended(), (first.clone(), restart_in));
+    }
+    bench.machine.handle_configure(bench.now, with(Some(secs(3))));
+    assert!(bench.events().is_empty(), "nothing has changed");
+    bench.pass(Duration::ZERO);
+    bench.start();
+}
+
+#[test]
+fn another_policy_leaves_ffmpeg_alone() {
+    let mut bench = Bench::started(policy());
+    bench.pass(secs(25));
+    bench.machine.handle_configure(bench.now, Policy { stale: Some(secs(40)), reconnect: None, ..policy() });
+    assert!(bench.events().is_empty());
+    bench.pass(Duration::from_millis(14_999));
+    assert_eq!(bench.actions(), []);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.actions(), [Action::Interrupt]);
+    bench.machine.handle_replace(bench.now, policy());
+    bench.machine.handle_configure(bench.now, Policy { reconnect: Some(secs(2)), ..policy() });
+    bench.machine.handle_ended(bench.now, CODE_255);
+    assert_eq!(bench.ended().1, Some(Duration::ZERO));
+    bench.pass(Duration::ZERO);
+    bench.start();
+    bench.pass(secs(10));
+    bench.machine.handle_ended(bench.now, CODE_255);
+    assert_eq!(bench.ended().1, Some(secs(2)));
+}
+
+#[test]
 fn a_stop_after_a_new_plan_is_a_stop() {
     let mut bench = Bench::started(policy());
     bench.machine.handle_replace(bench.now, policy());

@@ -1,0 +1,271 @@
+//! The task of one process: performs what its machine decides.
+
+use std::future;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::Signal;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::sleep_until;
+
+use super::Event;
+use super::child::{Child, Seen};
+use super::legs::{Legs, Verdict};
+use super::spawner::{Purpose, Spawner};
+use crate::plan::{EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
+use crate::process::{Action, End, Machine, Now, Policy, ProgressReport, Redactor};
+
+/// What a task is told.
+#[derive(Debug)]
+pub enum Control {
+    /// Go on with this plan.
+    Replace(Arc<Plan>, Option<EgressPorts>),
+    /// Go on with this plan, which tells FFmpeg the same.
+    Configure(Arc<Plan>),
+    /// Frames of the picture's leg came out of order.
+    Reordered,
+    /// Stop, and end.
+    Stop,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Task {
+    spawner: Arc<Spawner>,
+    events: UnboundedSender<(Key, Event)>,
+    plan: Arc<Plan>,
+    ports: Option<EgressPorts>,
+    /// What holds from the next start on.
+    next: Option<(Arc<Plan>, Option<EgressPorts>)>,
+    machine: Machine,
+    legs: Legs,
+    child: Option<Watched>,
+    is_stopping: bool,
+}
+
+/// A child and the readers of what it writes.
+#[derive(Debug)]
+struct Watched {
+    child: Child,
+    report: Report,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Run(ProgressReport),
+    Probe(Probe, FrameOrder),
+}
+
+impl Task {
+    /// A process that is to be started at once.
+    pub fn new(
+        spawner: Arc<Spawner>,
+        events: UnboundedSender<(Key, Event)>,
+        plan: Arc<Plan>,
+        ports: Option<EgressPorts>,
+    ) -> Self {
+        let machine = Machine::new(now(), policy(&plan));
+        let legs = Legs::default();
+        Self { spawner, events, plan, ports, next: None, machine, legs, child: None, is_stopping: false }
+    }
+
+    /// Runs until it is told to stop and nothing is left of FFmpeg.
+    pub async fn run(mut self, mut controls: UnboundedReceiver<Control>) {
+        loop {
+            while let Some(action) = self.machine.poll_action() {
+                self.perform(action).await;
+            }
+            self.tell();
+            if self.machine.is_over() {
+                return;
+            }
+            let timeout = self.machine.poll_timeout();
+            tokio::select! {
+                control = controls.recv(), if !self.is_stopping => self.handle_control(control.unwrap_or(Control::Stop)),
+                seen = next(&mut self.child) => self.handle_seen(seen),
+                () = until(timeout) => self.machine.handle_timeout(now()),
+            }
+        }
+    }
+
+    /// Passes on what the machine tells.
+    fn tell(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            self.send(Event::Run(event));
+        }
+    }
+
+    fn send(&self, event: Event) {
+        // Nobody listens any more when the program ends.
+        let _ = self.events.send((self.plan.key.clone(), event));
+    }
+
+    fn handle_control(&mut self, control: Control) {
+        match control {
+            Control::Replace(plan, ports) => {
+                self.machine.handle_replace(now(), policy(&plan));
+                self.next = Some((plan, ports));
+            }
+            Control::Configure(plan) => {
+                self.machine.handle_configure(now(), policy(&plan));
+                match &mut self.next {
+                    Some((next, _)) => *next = plan,
+                    None => self.plan = plan,
+                }
+            }
+            Control::Reordered => {
+                self.legs.handle_reordered();
+                self.judge();
+            }
+            Control::Stop => {
+                self.is_stopping = true;
+                self.machine.handle_stop(now());
+            }
+        }
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match (action, &self.child) {
+            (Action::Start, _) => self.start().await,
+            (Action::Interrupt, Some(watched)) => watched.child.signal(Signal::INT),
+            (Action::Kill, Some(watched)) => watched.child.signal(Signal::KILL),
+            // It ended in the meantime.
+            (Action::Interrupt | Action::Kill, None) => {}
+        }
+    }
+
+    async fn start(&mut self) {
+        if let Some((plan, ports)) = self.next.take() {
+            if !self.plan.has_same_inputs(&plan) {
+                self.legs.forget();
+            }
+            (self.plan, self.ports) = (plan, ports);
+        }
+        let probe = self.ports.and_then(|_| self.legs.probe(&self.plan));
+        let (purpose, arguments) = match &probe {
+            Some(probe) => (Purpose::Probe, probe.argv.clone()),
+            None => (Purpose::Run, self.arguments()),
+        };
+        let spawned = self.spawner.spawn(purpose, arguments).await;
+        let child = spawned.map_err(|error| error.to_string()).and_then(|spawned| {
+            Child::new(spawned).map_err(|error| format!("FFmpeg was started and cannot be watched: {error}"))
+        });
+        let child = match child {
+            Ok(child) => child,
+            Err(message) => return self.machine.handle_start_failed(now(), &message),
+        };
+        let kind = match probe {
+            Some(probe) => {
+                self.machine.handle_probing(now());
+                Kind::Probe(probe, FrameOrder::default())
+            }
+            None => {
+                self.machine.handle_started(now(), child.pid());
+                Kind::Run(ProgressReport::default())
+            }
+        };
+        self.child = Some(Watched { child, report: Report::default(), kind });
+    }
+
+    /// What FFmpeg is started with; tells what its legs will do.
+    fn arguments(&mut self) -> Vec<Secret> {
+        let Some(ports) = self.ports else {
+            self.legs.begin_without();
+            return self.plan.argv(None);
+        };
+        let choice = self.legs.begin(Instant::now(), &self.plan);
+        if let Some(choice) = &choice {
+            self.tell();
+            self.send(Event::Legs(choice.clone()));
+        }
+        self.plan.argv(choice.as_ref().map(|choice| (choice, ports)))
+    }
+
+    fn handle_seen(&mut self, seen: Seen) {
+        let Some(watched) = &mut self.child else { return };
+        match (seen, &mut watched.kind) {
+            (Seen::Log(lines), _) => lines.iter().for_each(|line| self.machine.handle_log(now(), line)),
+            (Seen::Output(lines), Kind::Run(progress)) => {
+                for figures in lines.iter().filter_map(|line| progress.handle_line(line)) {
+                    self.machine.handle_progress(now(), &figures);
+                }
+            }
+            (Seen::Output(lines), Kind::Probe(_, order)) => lines.iter().for_each(|line| order.handle_line(line)),
+            (Seen::Report(lines), kind) => {
+                lines.iter().for_each(|line| watched.report.handle_line(line));
+                if let (Kind::Run(_), false) = (kind, lines.is_empty()) {
+                    self.machine.handle_open_inputs(now(), watched.report.open_inputs());
+                    self.judge();
+                }
+            }
+            (Seen::Ended(end), _) => self.handle_ended(end),
+        }
+    }
+
+    fn handle_ended(&mut self, end: End) {
+        if let Some(watched) = &mut self.child
+            && end.code.is_some()
+        {
+            watched.report.handle_end();
+        }
+        self.judge();
+        match self.child.take() {
+            Some(Watched { kind: Kind::Probe(probe, order), mut report, .. }) => {
+                report.handle_order(&order);
+                let seen = report.inventory().renumbered(&probe.inputs);
+                let is_complete = probe.inputs.iter().all(|input| seen.known.contains(input));
+                self.legs.handle_seen(&seen);
+                self.machine.handle_probe_ended(now(), end, is_complete);
+            }
+            _ => self.machine.handle_ended(now(), end),
+        }
+    }
+
+    /// Learns from the run what its inputs have, and corrects the legs where they contradict it.
+    fn judge(&mut self) {
+        let Some(Watched { report, kind: Kind::Run(_), .. }) = &self.child else { return };
+        self.legs.handle_seen(report.inventory());
+        if report.inventory().known.len() < self.plan.inputs.len() {
+            return;
+        }
+        match self.legs.judge(Instant::now(), &self.plan) {
+            Verdict::Keep => {}
+            Verdict::Explain(choice) => self.send(Event::Legs(choice)),
+            Verdict::Correct => self.machine.handle_correction(now()),
+        }
+    }
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Now { instant: Instant::now(), unix }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => future::pending().await,
+    }
+}
+
+async fn next(watched: &mut Option<Watched>) -> Seen {
+    match watched {
+        Some(watched) => watched.child.next().await,
+        None => future::pending().await,
+    }
+}
+
+fn policy(plan: &Plan) -> Policy {
+    let of = |io: &Io| io.options.iter().chain([&io.address]).cloned().collect::<Vec<_>>();
+    let inputs = plan.inputs.iter().flat_map(of);
+    let outputs: Vec<Secret> = plan.outputs.iter().flat_map(of).collect();
+    let arguments: Vec<Secret> = plan.options.iter().cloned().chain(inputs).chain(outputs).collect();
+    let addresses = plan.outputs.iter().map(|output| output.address.expose());
+    Policy {
+        reconnect: plan.reconnect,
+        stale: plan.stale,
+        listens: plan.inputs.iter().map(Io::listens).collect(),
+        redactor: Redactor::new(arguments.iter().map(Secret::expose), addresses),
+    }
+}

@@ -1,1 +1,24 @@
 //! The composition root of each mode: the only place where IO rooms meet.
+
+mod credentials;
+mod keepers;
+mod links;
+mod listen;
+mod standalone;
+mod token;
+
+pub use standalone::standalone;
+pub use token::token;
+
+/// Version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Variant of the program; `DRAGONFORK_VARIANT` at build time replaces it.
+pub const VARIANT: &str = match option_env!("DRAGONFORK_VARIANT") {
+    Some(variant) => variant,
+    None => "dragonfork",
+};
+/// Fork of the program; `DRAGONFORK_FORK` at build time replaces it.
+pub const FORK: &str = match option_env!("DRAGONFORK_FORK") {
+    Some(fork) => fork,
+    None => "Datarhei — Dragon Fork",
+};

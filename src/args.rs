@@ -1,1 +1,245 @@
 //! Command line and `CORE_*` environment variables -> typed configuration.
+//!
+//! A flag and its variable name the same thing. A bad value stops the start with its name, the value and what is
+//! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
+
+use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
+#[derive(Debug, Parser)]
+#[command(name = "dragonfork", version = crate::app::VERSION, disable_help_subcommand = true)]
+pub struct Command {
+    /// What to run.
+    #[command(subcommand)]
+    pub mode: Mode,
+}
+
+/// What the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Mode {
+    /// Run the processes of a manifest directory on this machine, with WebRTC playback and the player page.
+    Standalone(Box<Standalone>),
+    /// Print the CustomResourceDefinition of RestreamProcess.
+    Crd,
+    /// Print a token for the API or for one player, signed with the secret of the standalone program.
+    Token(Token),
+}
+
+/// Configuration of `dragonfork standalone`.
+#[derive(Debug, Args)]
+pub struct Standalone {
+    /// Directory of the manifests; it is watched.
+    #[arg(long = "manifests", env = "CORE_MANIFESTS_DIR", default_value = "./manifests", value_name = "DIR")]
+    pub manifests: PathBuf,
+    /// Address of HTTP: `:8080`, `8080`, `127.0.0.1:8080`, `[::1]:8080` or `name:8080`.
+    #[arg(long, env = "CORE_ADDRESS", default_value = ":8080", value_parser = listen_address)]
+    pub address: SocketAddr,
+    /// JWT on the API; `false` lets everybody in who reaches the address.
+    #[arg(long, env = "CORE_API_AUTH_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub api_auth_enable: bool,
+    /// Who may log in and what signs the tokens.
+    #[command(flatten)]
+    pub credentials: Credentials,
+    /// FFmpeg's name or path.
+    #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
+    pub ffmpeg_binary: PathBuf,
+    /// Directory of the files that processes write; FFmpeg runs in it.
+    #[arg(long, env = "CORE_STORAGE_DISK_DIR", default_value = "./data", value_name = "DIR")]
+    pub storage_disk_dir: PathBuf,
+    /// The WebRTC gateway as a whole.
+    #[arg(long, env = "CORE_WEBRTC_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_enable: bool,
+    /// Address of the one UDP port of all viewers.
+    #[arg(long, env = "CORE_WEBRTC_ADDRESS", default_value = ":8189", value_parser = listen_address)]
+    pub webrtc_address: SocketAddr,
+    /// Comma list of addresses or names that are put into answers; default: every address of this machine.
+    #[arg(long, env = "CORE_WEBRTC_ANNOUNCE", value_delimiter = ',', value_name = "ADDRESS,…")]
+    pub webrtc_announce: Vec<String>,
+    /// Comma list of `stun:` and `turn:` URLs for the Link headers of WHEP.
+    #[arg(long, env = "CORE_WEBRTC_ICE_SERVERS", value_delimiter = ',', value_parser = ice_server, value_name = "URL,…")]
+    pub webrtc_ice_servers: Vec<String>,
+    /// Viewers of all processes together.
+    #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS", default_value_t = 256, value_parser = viewers(), value_name = "N")]
+    pub webrtc_max_viewers: u32,
+    /// Viewers of one process whose manifest says nothing.
+    #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", default_value_t = 8, value_parser = viewers(), value_name = "N")]
+    pub webrtc_max_viewers_per_stream: u32,
+    /// How much is logged to standard error.
+    #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+    /// How it is logged.
+    #[arg(long, env = "CORE_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// Who may log in and what signs the tokens.
+#[derive(Args)]
+pub struct Credentials {
+    /// Directory of what the program must remember: the secret, the login.
+    #[arg(long, env = "CORE_DB_DIR", default_value = "./config", value_name = "DIR")]
+    pub db_dir: PathBuf,
+    /// Name to log in with; default: `admin`.
+    #[arg(long, env = "CORE_API_AUTH_USERNAME", value_parser = not_empty)]
+    pub api_auth_username: Option<String>,
+    /// Password to log in with; default: one that is made and stored at the first start.
+    #[arg(long, env = "CORE_API_AUTH_PASSWORD", hide_env_values = true, value_parser = not_empty)]
+    pub api_auth_password: Option<String>,
+    /// Secret that signs tokens (HS256), 16 characters or more; default: one that is made and stored at the first start.
+    #[arg(long, env = "CORE_API_AUTH_JWT_SECRET", hide_env_values = true, value_parser = jwt_secret)]
+    pub api_auth_jwt_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("db_dir", &self.db_dir).finish_non_exhaustive()
+    }
+}
+
+/// Configuration of `dragonfork token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The secret is that of the standalone program with the same configuration.
+    #[command(flatten)]
+    pub credentials: Credentials,
+    /// The process that may be played, by its id; `*` stands for any text. Without it the token opens the whole API.
+    #[arg(long, value_name = "ID")]
+    pub process: Option<String>,
+    /// Seconds until the token expires.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=315_360_000), value_name = "SECONDS")]
+    pub seconds: u64,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Silent,
+    /// What stops something from working.
+    Error,
+    /// What a person should look at.
+    Warn,
+    /// What happens.
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How it is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Names of `CORE_*` variables that are set and that no flag reads.
+pub fn unsupported_variables(names: impl Iterator<Item = String>) -> BTreeSet<String> {
+    let command = Command::command();
+    let known: BTreeSet<String> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| argument.get_env())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.filter(|name| name.starts_with("CORE_") && !known.contains(name)).collect()
+}
+
+/// An address to listen at. Without a host it is every address of the machine, IPv6 and IPv4.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port: u16 =
+        port.parse().map_err(|_| "is no address: write :8080, 127.0.0.1:8080, [::1]:8080 or name:8080".to_owned())?;
+    if host.is_empty() {
+        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    }
+    let resolved = (host.trim_start_matches('[').trim_end_matches(']'), port).to_socket_addrs();
+    let mut addresses = resolved.map_err(|error| format!("the host {host:?} cannot be resolved: {error}"))?;
+    addresses.next().ok_or_else(|| format!("the host {host:?} has no address"))
+}
+
+fn viewers() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=100_000)
+}
+
+fn ice_server(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let known = ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| text.starts_with(scheme));
+    let clean = !text.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "<>\"".contains(letter));
+    if known && clean { Ok(text.to_owned()) } else { Err("is no stun:, stuns:, turn: or turns: URL".into()) }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
+}
+
+fn jwt_secret(text: &str) -> Result<String, String> {
+    if text.len() < 16 {
+        Err("is shorter than 16 characters, which can be guessed".into())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Command, clap::Error> {
+        Command::try_parse_from(["dragonfork"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_may_leave_out_its_host() {
+        for (text, address) in
+            [(":8080", "[::]:8080"), ("8080", "[::]:8080"), ("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:9", "[::1]:9")]
+        {
+            assert_eq!(listen_address(text), Ok(address.parse().expect("an address")), "{text}");
+        }
+        assert!(listen_address("localhost:80").expect("localhost is known").ip().is_loopback());
+        for text in ["", "x", ":", ":70000", "host:", "no such host:80"] {
+            assert!(listen_address(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_name_its_value_and_what_is_allowed() {
+        for (arguments, signs) in [
+            (["standalone", "--address", "nowhere"], ["--address", "nowhere", ":8080"]),
+            (["standalone", "--log-level", "loud"], ["--log-level", "loud", "silent"]),
+            (["standalone", "--webrtc-max-viewers", "0"], ["--webrtc-max-viewers", "0", "1..=100000"]),
+            (["standalone", "--webrtc-enable", "maybe"], ["--webrtc-enable", "maybe", "true"]),
+            (["standalone", "--webrtc-ice-servers", "http://x"], ["--webrtc-ice-servers", "http://x", "stun:"]),
+            (["standalone", "--api-auth-jwt-secret", "short"], ["--api-auth-jwt-secret", "short", "16"]),
+        ] {
+            let message = parse(&arguments).expect_err("it is refused").to_string();
+            assert!(signs.iter().all(|sign| message.contains(sign)), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_nothing_reads_is_named() {
+        let names = ["CORE_ADDRESS", "CORE_RTMP_ENABLE", "CORE_TYPO", "PATH"].map(String::from);
+        let unsupported = unsupported_variables(names.into_iter());
+        assert_eq!(unsupported.into_iter().collect::<Vec<_>>(), ["CORE_RTMP_ENABLE", "CORE_TYPO"]);
+    }
+
+    #[test]
+    fn debug_output_of_the_configuration_holds_no_secret() {
+        let command =
+            parse(&["standalone", "--api-auth-password", "hunter2", "--api-auth-jwt-secret", "0123456789abcdef"]);
+        let debug = format!("{:?}", command.expect("it is read"));
+        assert!(!debug.contains("hunter2") && !debug.contains("abcdef"), "{debug}");
+    }
+}

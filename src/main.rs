@@ -1,3 +1,36 @@
 //! Parse, telemetry, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use dragonfork::args::{Command, Mode};
+use dragonfork::{app, crd, telemetry};
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse().mode {
+        Mode::Standalone(config) => {
+            telemetry::start(config.log_level, config.log_format);
+            tokio::runtime::Runtime::new()
+                .map_err(anyhow::Error::from)
+                .and_then(|tokio| tokio.block_on(app::standalone(*config)))
+        }
+        Mode::Crd => print(&crd::crd_yaml()),
+        Mode::Token(config) => app::token(&config).and_then(|token| print(&format!("{token}\n"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dragonfork: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has seen enough is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -14,7 +14,7 @@ const PAGE: &str = include_str!("page.html");
 /// since `?url=` may name one.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; media-src blob:; connect-src *; \
+        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src *; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         source(PAGE, "script"),
         source(PAGE, "style"),

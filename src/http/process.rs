@@ -72,7 +72,7 @@ pub async fn problems(State(app): Shared, access: Access) -> Result<Json<Vec<con
 fn find(app: &super::App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
     let id = path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id;
     access.require(&id, Action::Read)?;
-    app.process(&id).ok_or_else(|| Problem::not_found("unknown_process", format!("no process {id} is here")))
+    app.process(&id).ok_or_else(|| Problem::not_found("unknown_process", format!("there is no process {id:?} here")))
 }
 
 fn show(process: &Process, webrtc: bool) -> Shown {

@@ -225,7 +225,7 @@ fn playable<'a>(app: &'a App, id: &str) -> Result<(&'a Client, Arc<Process>), Pr
     let off = || Problem::not_found("webrtc_disabled", "WebRTC is turned off here (CORE_WEBRTC_ENABLE=false)");
     let client = app.whep.as_ref().ok_or_else(off)?;
     let Some(process) = app.process(id) else {
-        return Err(Problem::not_found("unknown_process", format!("no process {id} is here")));
+        return Err(Problem::not_found("unknown_process", format!("there is no process {id:?} here")));
     };
     let spec = &process.manifest.spec;
     if !spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled) {

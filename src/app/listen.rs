@@ -1,0 +1,60 @@
+//! The listening socket of HTTP, and the signals that end the program.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 1024;
+
+/// Binds. An unspecified IPv6 address serves IPv4 too, and falls back to IPv4 alone where there is no IPv6.
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = match bind(address) {
+        Err(error) if is_without_ipv6(&error) && address.is_ipv6() && address.ip().is_unspecified() => {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        bound => bound,
+    };
+    bound.with_context(|| format!("the HTTP address {address} cannot be bound; choose another one (CORE_ADDRESS)"))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // Connections of the run before, which the system still remembers, do not keep the address.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_without_ipv6(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+/// The signals that end the program.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they end nothing by themselves.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Name of the next signal.
+    pub async fn recv(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

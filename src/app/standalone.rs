@@ -1,0 +1,288 @@
+//! Standalone mode: directory source, controller, FFmpeg runner, WebRTC gateway and HTTP in one process.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::{self, Credentials};
+use super::keepers::Keepers;
+use super::links::Links;
+use super::listen::{Signals, listen};
+use super::{FORK, VARIANT, VERSION};
+use crate::args;
+use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
+use crate::gateway::{self, Gateway};
+use crate::http;
+use crate::plan::{Key, LegAction};
+use crate::process;
+use crate::runner::{self, Runner};
+use crate::source;
+use crate::whep;
+
+/// What is shown is renewed at most this often.
+const SHOW_INTERVAL: Duration = Duration::from_millis(100);
+/// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
+const SHUTDOWN: Duration = Duration::from_secs(9);
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
+    tracing::info!(application = "dragonfork", version = VERSION, variant = VARIANT, fork = FORK, "starting");
+    for name in args::unsupported_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        tracing::warn!(variable = name, "this variable is not supported and has no effect");
+    }
+    let signals = Signals::new()?;
+    let credentials = credentials::load(&config.credentials)?;
+    let (house, links) = House::build(&config, &credentials)?;
+    links.print(config.api_auth_enable.then_some(&credentials))?;
+    let outcome = house.run(signals).await;
+    tracing::info!("ended");
+    outcome
+}
+
+/// Everything that runs.
+struct House {
+    controller: Controller,
+    keepers: Keepers,
+    gateway: Option<Gateway>,
+    source: source::Watch,
+    http: JoinHandle<()>,
+    http_shutdown: CancellationToken,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    news: News,
+}
+
+/// What the rooms tell.
+struct News {
+    changes: UnboundedReceiver<Change>,
+    observations: UnboundedReceiver<Observation>,
+    runs: UnboundedReceiver<(Key, runner::Event)>,
+    gateway: UnboundedReceiver<gateway::Event>,
+}
+
+impl House {
+    fn build(config: &args::Standalone, credentials: &Credentials) -> anyhow::Result<(Self, Links)> {
+        let directory = disk_directory(&config.storage_disk_dir)?;
+        let (run_events, runs) = unbounded_channel();
+        let settings = runner::Settings {
+            ffmpeg: config.ffmpeg_binary.clone(),
+            directory,
+            environment: environment(std::env::vars_os()),
+        };
+        let runner = Arc::new(Runner::new(settings, run_events)?);
+        let (whep, requests) = whep::Client::new();
+        let (gateway_events, gateway_news) = unbounded_channel();
+        let gateway = match config.webrtc_enable {
+            true => Some(Gateway::start(&gateway_config(config), requests, gateway_events)?),
+            false => None,
+        };
+        let announced = gateway.as_ref().map(|gateway| gateway.announced().to_vec()).unwrap_or_default();
+        let playback =
+            Playback { enabled: gateway.is_some(), announced: announced.iter().map(SocketAddr::to_string).collect() };
+        let (snapshot, shown) = watch::channel(Arc::new(Snapshot::default()));
+        let listener = listen(config.address)?;
+        let links = Links { address: listener.local_addr()?, announced };
+        let http_shutdown = CancellationToken::new();
+        let router = http::router(http_config(config, credentials, gateway.is_some().then_some(whep), shown)?);
+        let http = tokio::spawn(http::serve(listener, router, http_shutdown.clone()));
+        let (change_sender, changes) = unbounded_channel();
+        let source = source::watch(config.manifests.clone(), change_sender)?;
+        let (observe, observations) = unbounded_channel();
+        let house = Self {
+            controller: Controller::new(playback),
+            keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), observe),
+            gateway,
+            source,
+            http,
+            http_shutdown,
+            snapshot,
+            news: News { changes, observations, runs, gateway: gateway_news },
+        };
+        Ok((house, links))
+    }
+
+    async fn run(mut self, mut signals: Signals) -> anyhow::Result<()> {
+        let outcome = tokio::select! {
+            signal = signals.recv() => {
+                tracing::info!(signal, "ending");
+                Ok(())
+            }
+            outcome = self.live() => outcome,
+        };
+        tokio::select! {
+            () = self.shutdown() => outcome,
+            () = tokio::time::sleep(SHUTDOWN) => Err(anyhow::anyhow!("not everything ended within {} s", SHUTDOWN.as_secs())),
+            signal = signals.recv() => Err(anyhow::anyhow!("ended at once by a second {signal}")),
+        }
+    }
+
+    /// Takes what comes and performs what follows; returns only when a part ends that must not.
+    async fn live(&mut self) -> anyhow::Result<()> {
+        let mut show_at: Option<Instant> = None;
+        loop {
+            let show = async {
+                match show_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let now = Timestamp::now;
+            tokio::select! {
+                Some(change) = self.news.changes.recv() => self.controller.handle_change(change, now()),
+                Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
+                Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
+                Some(event) = self.news.gateway.recv() => self.handle_gateway(event),
+                tended = self.keepers.tend() => tended.context("the keeper of a process failed")?,
+                () = self.source.ended() => bail!("the watch over the manifest directory ended"),
+                ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended"))?,
+                () = show => {
+                    show_at = None;
+                    self.snapshot.send_replace(Arc::new(self.controller.snapshot()));
+                    continue;
+                }
+            }
+            while let Some(step) = self.controller.poll_step() {
+                self.keepers.perform(step);
+            }
+            if self.gateway.as_ref().is_some_and(Gateway::is_finished) {
+                bail!("the WebRTC gateway ended");
+            }
+            show_at.get_or_insert_with(|| Instant::now() + SHOW_INTERVAL);
+        }
+    }
+
+    fn handle_run(&mut self, key: Key, event: runner::Event) {
+        let seen = match event {
+            runner::Event::Run(event) => {
+                log_run(&key, &event);
+                Seen::Run(event)
+            }
+            runner::Event::Legs(legs) => {
+                for (leg, of) in [("picture", &legs.video), ("sound", &legs.audio)] {
+                    tracing::info!(process = %key, leg, action = ?of.action, reason = of.reason, "leg chosen");
+                }
+                if let Some(gateway) = &self.gateway {
+                    let sent = |leg: &crate::plan::Leg| leg.action != LegAction::None;
+                    gateway.handle().expect(key.as_str(), sent(&legs.video), sent(&legs.audio));
+                }
+                Seen::Legs(legs)
+            }
+        };
+        self.controller.handle_observation(Observation { key, seen }, Timestamp::now());
+    }
+
+    fn handle_gateway(&mut self, event: gateway::Event) {
+        let (stream, seen) = match event {
+            gateway::Event::Media { stream, video, audio } => (stream, Seen::Media { video, audio }),
+            gateway::Event::Viewers { stream, count } => (stream, Seen::Viewers(count)),
+            gateway::Event::Reordered { stream } => return self.keepers.note_reordered(&Key::new(stream)),
+        };
+        self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
+    }
+
+    /// In this order: nothing new is started, FFmpeg ends, viewers are told, HTTP ends.
+    async fn shutdown(self) {
+        let Self { keepers, gateway, source, http, http_shutdown, .. } = self;
+        source.shutdown().await;
+        keepers.shutdown().await;
+        if let Some(gateway) = gateway {
+            // Its thread ends at once; waiting for it is nothing that a task may do.
+            let _ = tokio::task::spawn_blocking(|| gateway.shutdown()).await;
+        }
+        http_shutdown.cancel();
+        if !http.is_finished() {
+            let _ = http.await;
+        }
+    }
+}
+
+fn log_run(key: &Key, event: &process::Event) {
+    use process::{Cause, Event};
+    match event {
+        Event::Probing => tracing::info!(process = %key, "probing the inputs"),
+        Event::Started(pid) => tracing::info!(process = %key, pid, "FFmpeg started"),
+        Event::Waiting => tracing::info!(process = %key, "waiting for a publisher"),
+        Event::Progress(_) | Event::Log(_) => {}
+        Event::Ended { exit, restart_in } => {
+            let process::Exit { code, signal, cause, message, at: _ } = exit;
+            let restart_in = restart_in.map(|delay| delay.as_secs());
+            match cause {
+                Cause::Finished | Cause::Stopped | Cause::Corrected => {
+                    tracing::info!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");
+                }
+                Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed => {
+                    tracing::warn!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");
+                }
+            }
+        }
+    }
+}
+
+/// The directory in which FFmpeg runs; made where it is missing.
+fn disk_directory(path: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(path).and_then(|()| path.canonicalize()).with_context(|| {
+        format!(
+            "{} cannot be made: make its parent writable, or name another one (CORE_STORAGE_DISK_DIR)",
+            path.display()
+        )
+    })
+}
+
+/// What FFmpeg sees of the environment: where programs, libraries and fonts are, and devices of graphics cards.
+/// Never the secrets of this program.
+fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    const NAMES: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR"];
+    const PREFIXES: [&str; 3] = ["LIBVA_", "NVIDIA_", "CUDA_"];
+    let is_passed_on = |name: &str| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    variables.filter(|(name, _)| name.to_str().is_some_and(is_passed_on)).collect()
+}
+
+fn gateway_config(config: &args::Standalone) -> gateway::Config {
+    gateway::Config {
+        bind: config.webrtc_address,
+        announce: config
+            .webrtc_announce
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
+        max_viewers: config.webrtc_max_viewers as usize,
+        max_viewers_per_stream: config.webrtc_max_viewers_per_stream as usize,
+    }
+}
+
+fn http_config(
+    config: &args::Standalone,
+    credentials: &Credentials,
+    whep: Option<whep::Client>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+) -> anyhow::Result<http::Config> {
+    let auth = match config.api_auth_enable {
+        true => Some(http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?),
+        false => None,
+    };
+    Ok(http::Config {
+        identity: http::Identity {
+            name: "dragonfork".into(),
+            version: VERSION.into(),
+            variant: VARIANT.into(),
+            fork: FORK.into(),
+            id: credentials.id.clone(),
+            created_at: Timestamp::now(),
+        },
+        auth,
+        whep,
+        snapshot,
+        ice_servers: config.webrtc_ice_servers.clone(),
+        strict_etag: false,
+    })
+}

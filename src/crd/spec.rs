@@ -1,0 +1,186 @@
+//! `RestreamProcess` as a person writes it.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::definition::null_is_absent;
+use super::status::RestreamProcessStatus;
+
+fn yes() -> bool {
+    true
+}
+fn seconds_15() -> i64 {
+    15
+}
+fn seconds_30() -> i64 {
+    30
+}
+
+/// One FFmpeg restream pipeline and, optionally, its WHEP playback.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "restream.wilddragon.net", version = "v1alpha1", kind = "RestreamProcess",
+    plural = "restreamprocesses", namespaced, shortname = "rsp", category = "restream",
+    status = "RestreamProcessStatus", derive = "PartialEq", cel,
+    doc = "RestreamProcess declares one FFmpeg restream pipeline and, optionally, its WHEP playback.",
+    selectable = ".spec.reference", selectable = ".spec.suspend",
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "WebRTC", type_ = "boolean", json_path = ".spec.webrtc.enabled"),
+    printcolumn(name = "Restarts", type_ = "integer", json_path = ".status.restarts"),
+    printcolumn(name = "WHEP", type_ = "string", json_path = ".status.webrtc.whepURL", priority = 1),
+    printcolumn(name = "Viewers", type_ = "integer", json_path = ".status.webrtc.viewers", priority = 1),
+    printcolumn(name = "Reference", type_ = "string", json_path = ".spec.reference", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = ("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$')",
+                  "metadata.name must be lower-case letters, digits and -, begin with a letter, end with a letter or digit, and have 52 characters at most"),
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = null_is_absent)]
+#[x_kube(validation = Rule::new("size(self.output) > 0 || (has(self.webrtc) && self.webrtc.enabled)")
+    .message("at least one output is needed unless webrtc.enabled").field_path(".output"))]
+pub struct RestreamProcessSpec {
+    /// The id in URLs and placeholders, for ids that are no Kubernetes names (such as `restreamer-ui:ingest:…`).
+    /// Absent: `<namespace>.<name>`, or `<name>` where the manifest has no namespace.
+    /// One segment of a path: no white space, none of `/ \ ? # %`, no dot at its beginning.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = (r"self.matches('^[^\\x00-\\x20\\x7f/\\\\?#%.][^\\x00-\\x20\\x7f/\\\\?#%]*$')",
+        r"must be one segment of a path: no white space, none of / \ ? # %, and no dot at its beginning"))]
+    #[serde(default, rename = "processID", skip_serializing_if = "Option::is_none")]
+    pub process_id: Option<String>,
+    /// Free reference of the owner, carried to logs and lists.
+    #[schemars(length(max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Stop FFmpeg and keep everything else.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Global FFmpeg options, before the first input; each element is one argument, there is no shell.
+    #[schemars(length(max = 128), inner(length(max = 4096), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// What FFmpeg reads, in order; ids are unique.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub input: Vec<Io>,
+    /// What FFmpeg writes, in order; ids are unique. May be empty where `webrtc.enabled`.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]),
+        validation = ("!self.exists(o, o.id.startsWith('webrtc-'))", "ids that begin with webrtc- are reserved for the WebRTC legs"))]
+    #[serde(default)]
+    pub output: Vec<Io>,
+    /// Start FFmpeg again after it ended, whatever its exit code was.
+    #[serde(default = "yes")]
+    pub reconnect: bool,
+    /// Seconds between the end of FFmpeg and its next start.
+    #[schemars(range(min = 0, max = 86400))]
+    #[serde(default = "seconds_15")]
+    pub reconnect_delay_seconds: i64,
+    /// Kill FFmpeg when it makes no progress for this many seconds; 0 turns the watch off. A listening input that
+    /// waits for its publisher is never stale.
+    #[schemars(range(min = 0, max = 86400))]
+    #[serde(default = "seconds_30")]
+    pub stale_timeout_seconds: i64,
+    /// Playback in a browser by WHEP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webrtc: Option<WebRtc>,
+}
+
+/// One input or output of FFmpeg: `options address`, with `-i` before an input's address.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Io {
+    /// Name of this input or output, unique on its side.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"))]
+    pub id: String,
+    /// What FFmpeg opens: a URL, a path, or a filter graph for `-f lavfi`.
+    #[schemars(length(min = 1, max = 4096), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
+    pub address: String,
+    /// FFmpeg options of this input or output; each element is one argument.
+    #[schemars(length(max = 128), inner(length(max = 4096), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+/// Playback in a browser by WHEP.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct WebRtc {
+    /// Give FFmpeg two more outputs, picture and sound, that browsers play by WHEP.
+    #[serde(default)]
+    pub enabled: bool,
+    /// The picture.
+    #[serde(default)]
+    pub video: Video,
+    /// The sound.
+    #[serde(default)]
+    pub audio: Audio,
+    /// Viewers of this stream; more are answered 503 with Retry-After. Absent: the gateway's own cap.
+    #[schemars(range(min = 1, max = 10000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_viewers: Option<i32>,
+}
+
+/// How the picture gets to the browser.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Default)]
+pub enum VideoCodec {
+    /// Copy where the source is fit for WebRTC (H.264 without B-frames), else transcode.
+    #[default]
+    Auto,
+    /// Copy, whatever the source is.
+    Copy,
+    /// Transcode to H.264.
+    H264,
+    /// No picture.
+    None,
+}
+
+/// How the sound gets to the browser.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Default)]
+pub enum AudioCodec {
+    /// Copy Opus at 48 kHz, transcode everything else to it; no sound where the source has none.
+    #[default]
+    Auto,
+    /// Transcode to Opus.
+    Opus,
+    /// Copy, whatever the source is.
+    Copy,
+    /// No sound.
+    None,
+}
+
+/// The picture's stream, codec and further FFmpeg options.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Video {
+    /// FFmpeg stream specifier, such as `0:v:0`. Absent: the first video stream of the first input that has one.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// Copy or transcode.
+    #[serde(default)]
+    pub codec: VideoCodec,
+    /// FFmpeg options of this leg, after the chosen ones.
+    #[schemars(length(max = 64), inner(length(max = 1024), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+/// The sound's stream, codec and further FFmpeg options.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Audio {
+    /// FFmpeg stream specifier, such as `1:a:0`. Absent: the first audio stream of the first input that has one.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// Copy or transcode.
+    #[serde(default)]
+    pub codec: AudioCodec,
+    /// FFmpeg options of this leg, after the chosen ones.
+    #[schemars(length(max = 64), inner(length(max = 1024), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default)]
+    pub options: Vec<String>,
+}

@@ -1,0 +1,310 @@
+//! A server with everything behind it: snapshot, gateway and FFmpeg.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use dragonfork::controller::{Origin, Problem, Process, Snapshot};
+use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
+use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
+use dragonfork::http::token::{Grant, Purpose, Scope};
+use dragonfork::http::{Auth, Config, Identity, router, serve};
+use dragonfork::plan::{EgressPorts, Key};
+use dragonfork::process::LogLine;
+use dragonfork::whep::{Client, Received, Watcher};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const SECRET: &str = "a secret of some length";
+pub const CHROMIUM: &str = include_str!("../offers/offer_chromium156_mdns.sdp");
+
+/// What a house is built with.
+pub struct Wishes {
+    pub auth: bool,
+    pub webrtc: bool,
+    pub strict_etag: bool,
+    pub max_viewers: usize,
+    pub max_viewers_per_stream: usize,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { auth: true, webrtc: true, strict_etag: false, max_viewers: 8, max_viewers_per_stream: 8 }
+    }
+}
+
+pub struct House {
+    pub address: SocketAddr,
+    pub http: reqwest::Client,
+    pub shutdown: CancellationToken,
+    pub serving: Option<JoinHandle<()>>,
+    auth: Option<Auth>,
+    gateway: Option<Gateway>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+impl House {
+    pub async fn new(wishes: Wishes) -> Self {
+        let (client, requests) = Client::new();
+        let gateway = wishes.webrtc.then(|| {
+            let config = GatewayConfig {
+                bind: "127.0.0.1:0".parse().expect("an address"),
+                announce: Vec::new(),
+                max_viewers: wishes.max_viewers,
+                max_viewers_per_stream: wishes.max_viewers_per_stream,
+            };
+            Gateway::start(&config, requests, tokio::sync::mpsc::unbounded_channel().0).expect("it starts")
+        });
+        let whep = gateway.is_some().then_some(client);
+        let mut house = Self::around(whep, wishes).await;
+        house.gateway = gateway;
+        house
+    }
+
+    /// A server that asks this gateway.
+    pub async fn around(whep: Option<Client>, wishes: Wishes) -> Self {
+        let auth = wishes.auth.then(|| Auth::new("admin", "hunter22", SECRET).expect("it is complete"));
+        let (snapshot, shown) = watch::channel(Arc::default());
+        let config = Config {
+            identity: Identity {
+                name: "dragonfork".into(),
+                version: "1.2.3".into(),
+                variant: "dragonfork".into(),
+                fork: "Datarhei — Dragon Fork".into(),
+                id: "an-instance".into(),
+                created_at: jiff::Timestamp::now(),
+            },
+            auth: auth.clone(),
+            whep,
+            snapshot: shown,
+            ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
+            strict_etag: wishes.strict_etag,
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, router(config), shutdown.clone()));
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { address, http, shutdown, serving: Some(serving), auth, gateway: None, snapshot }
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.gateway.as_ref().expect("it has one").handle()
+    }
+
+    /// Shows a process that plays, and opens its legs.
+    pub async fn open(&self, id: &str) -> EgressPorts {
+        self.show(playing(id));
+        let ports = self.handle().open(id, None).await.expect("legs are opened");
+        self.handle().expect(id, true, true);
+        ports
+    }
+
+    pub fn show(&self, process: Process) {
+        self.snapshot.send_modify(|snapshot| {
+            Arc::make_mut(snapshot).processes.insert(process.key.clone(), Arc::new(process));
+        });
+    }
+
+    pub fn show_problem(&self, origin: &str, error: &str) {
+        self.snapshot.send_modify(|snapshot| {
+            let problem = Problem { origin: origin.into(), errors: vec![error.into()] };
+            Arc::make_mut(snapshot).problems.push(problem);
+        });
+    }
+
+    pub fn forget(&self, id: &str) {
+        self.snapshot.send_modify(|snapshot| {
+            Arc::make_mut(snapshot).processes.remove(&Key::new(id));
+        });
+    }
+
+    pub fn token(&self) -> String {
+        self.mint(Purpose::Access, 600, Scope::default())
+    }
+
+    pub fn mint(&self, purpose: Purpose, lifetime: u64, scope: Scope) -> String {
+        let grant = Grant { subject: "admin", purpose, lifetime: Duration::from_secs(lifetime), scope };
+        self.auth.as_ref().expect("authentication is on").signer().mint(&grant, SystemTime::now())
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request without a token.
+    pub fn bare(&self, method: &str, path: &str) -> RequestBuilder {
+        self.http.request(Method::from_bytes(method.as_bytes()).expect("a method"), self.url(path))
+    }
+
+    /// A request with a token that allows everything.
+    pub fn ask(&self, method: &str, path: &str) -> RequestBuilder {
+        let request = self.bare(method, path);
+        if self.auth.is_some() { request.bearer_auth(self.token()) } else { request }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let response = self.ask("GET", path).send().await.expect("it is answered");
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.expect("JSON")
+    }
+
+    /// POSTs an offer.
+    pub async fn offer(&self, path: &str, offer: &str) -> Response {
+        let request = self.ask("POST", path).header("content-type", "application/sdp").body(offer.to_owned());
+        request.send().await.expect("it is answered")
+    }
+
+    /// POSTs an offer until the stream has media.
+    pub async fn offer_until_media(&self, path: &str, offer: &str) -> Response {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let response = self.offer(path, offer).await;
+            if response.status() != 409 {
+                return response;
+            }
+            assert!(Instant::now() < deadline, "the stream has no media");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(gateway) = self.gateway.take() {
+            gateway.shutdown();
+        }
+    }
+}
+
+/// A process as it is shown, with this spec and in this state.
+pub fn process(id: &str, spec: &Value, status: RestreamProcessStatus) -> Process {
+    let mut whole = json!({ "input": [{ "id": "in", "address": "rtmp://user:secret@host/live" }] });
+    for (key, value) in spec.as_object().expect("an object") {
+        whole[key] = value.clone();
+    }
+    let spec = serde_json::from_value(whole).expect("a spec");
+    Process {
+        key: Key::new(id),
+        origin: Origin(format!("{id}.yaml")),
+        manifest: Arc::new(RestreamProcess::new(id, spec)),
+        status,
+        log: Arc::new(vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }]),
+        created_at: 1_700_000_000,
+        updated_at: 1_700_000_001,
+        state_since: 1_700_000_002,
+    }
+}
+
+/// A running process with WebRTC.
+pub fn playing(id: &str) -> Process {
+    let leg = |map: &str, reason: &str| {
+        Some(LegStatus { action: "Transcode".into(), map: Some(map.into()), reason: reason.into() })
+    };
+    let webrtc = WebRtcStatus {
+        whep_url: None,
+        announced: Vec::new(),
+        viewers: 0,
+        video: leg("0:v:0", "raw video is no codec of WebRTC"),
+        audio: leg("1:a:0", "pcm_s16le is not Opus"),
+    };
+    let status = RestreamProcessStatus { state: State::Running, webrtc: Some(webrtc), ..Default::default() };
+    process(id, &json!({ "webrtc": { "enabled": true } }), status)
+}
+
+/// A problem's status and machine word; proves its shape and that a page may read it.
+pub async fn problem(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert!(!response.headers().contains_key("access-control-allow-credentials"));
+    let exposed = response.headers()["access-control-expose-headers"].to_str().expect("text").to_owned();
+    for name in ["Location", "ETag", "Link", "Retry-After", "WWW-Authenticate", "Accept-Post", "Accept-Patch"] {
+        assert!(exposed.split(", ").any(|exposed| exposed == name), "{name}");
+    }
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let body: BTreeMap<String, Value> = response.json().await.expect("JSON");
+    assert_eq!((&body["code"], &body["status"]), (&json!(status), &json!(status)));
+    assert!(body["message"].is_string() && body["title"].is_string() && body["type"].is_string());
+    assert_eq!(body["details"], json!([body["detail"]]));
+    (status, body["reason"].as_str().expect("a word").to_owned())
+}
+
+/// A test source with the two legs, ended with the test.
+pub struct Source(Child);
+
+impl Source {
+    pub fn start(ports: EgressPorts) -> Self {
+        let video = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.video);
+        let audio = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.audio);
+        let arguments = format!(
+            "-nostdin -loglevel error -re -f lavfi -i testsrc2=size=640x360:rate=30 -re -f lavfi -i sine=frequency=440 \
+             -map 0:v -c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -pix_fmt yuv420p -bf 0 \
+             -g 30 -keyint_min 30 -sc_threshold 0 -b:v 1M -an -payload_type 102 -rtpflags skip_rtcp+send_bye -f rtp {video} \
+             -map 1:a -c:a libopus -ar 48000 -ac 2 -vn -payload_type 111 -rtpflags skip_rtcp+send_bye -f rtp {audio}"
+        );
+        let child = Command::new("ffmpeg")
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ffmpeg is installed");
+        Self(child)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.0.kill().expect("it is our child");
+        self.0.wait().expect("it is our child");
+    }
+}
+
+/// A receiving peer with its socket.
+pub struct Viewer {
+    watcher: Watcher,
+    socket: UdpSocket,
+}
+
+impl Viewer {
+    pub fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_read_timeout(Some(Duration::from_millis(2))).expect("set");
+        let watcher = Watcher::new(socket.local_addr().expect("bound"), Instant::now()).expect("a peer");
+        Self { watcher, socket }
+    }
+
+    pub fn sdp(&self) -> &str {
+        self.watcher.offer()
+    }
+
+    /// Takes the answer and goes on until both tracks came.
+    pub fn receive(&mut self, answer: &str) {
+        self.watcher.handle_answer(answer, Instant::now()).expect("the answer is read");
+        let deadline = Instant::now() + PATIENCE;
+        let mut received: Vec<Received> = Vec::new();
+        let has = |received: &[Received], kind: &str| received.iter().any(|packet| packet.track.contains(kind));
+        let mut buffer = [0; 2048];
+        while !has(&received, "video") || !has(&received, "audio") {
+            assert!(Instant::now() < deadline, "only {} packets came", received.len());
+            self.watcher.handle_timeout(Instant::now()).expect("it goes on");
+            while let Some(transmit) = self.watcher.poll_transmit() {
+                self.socket.send_to(&transmit.datagram, transmit.to).expect("sent");
+            }
+            if let Ok((size, from)) = self.socket.recv_from(&mut buffer) {
+                // A packet that comes before the handshake is over cannot be opened, and is no error.
+                let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
+            }
+            self.watcher.is_connected();
+            while let Some(packet) = self.watcher.poll_received() {
+                received.push(packet);
+            }
+        }
+    }
+}

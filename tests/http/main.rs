@@ -1,0 +1,8 @@
+//! The HTTP surface over real TCP, with a real gateway, real FFmpeg, and a real browser.
+
+mod access;
+mod house;
+mod listener;
+mod page;
+mod process;
+mod whep;

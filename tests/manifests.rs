@@ -1,0 +1,242 @@
+//! Manifests as text: the verdicts, the defaults, the CRD, and its reference.
+//!
+//! Each file below `tests/verdicts/` is a case: `accepted`, `refused` with every reason in lines of `#!` at its head,
+//! and the exceptions of docs/manifests.md, `stricter` and `laxer` than Kubernetes. A cluster can be given the same files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dragonfork::crd::{AudioCodec, MAX_FILE_BYTES, RestreamProcess, VideoCodec, crd_yaml, read_manifests};
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Name and text of every case of a kind.
+fn cases(kind: &str) -> Vec<(String, String)> {
+    let folder = repository().join("tests/verdicts").join(kind);
+    let mut cases: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (name(&path), fs::read_to_string(&path).unwrap()))
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+fn faults(text: &str) -> Vec<String> {
+    read_manifests(text).faults.iter().map(ToString::to_string).collect()
+}
+
+fn only(text: &str) -> RestreamProcess {
+    let reading = read_manifests(text);
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+    let [document] = <[_; 1]>::try_from(reading.manifests).unwrap();
+    document.manifest
+}
+
+fn accepted(name: &str) -> String {
+    fs::read_to_string(repository().join(format!("tests/verdicts/accepted/{name}.yaml"))).unwrap()
+}
+
+#[test]
+fn what_the_api_server_accepts_is_accepted() {
+    for (name, text) in cases("accepted") {
+        assert_eq!(faults(&text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn every_reason_of_a_refusal_is_told_with_its_line() {
+    for (name, text) in cases("refused").into_iter().chain(cases("stricter")) {
+        let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("#! ")).collect();
+        assert!(!expected.is_empty(), "{name} says no reason");
+        assert_eq!(faults(&text), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_named_exceptions_are_laxer() {
+    for (name, text) in cases("laxer") {
+        assert_eq!(faults(&text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn every_exception_is_named_in_the_reference() {
+    let reference = fs::read_to_string(repository().join("docs/manifests.md")).unwrap();
+    for (name, _) in cases("stricter").into_iter().chain(cases("laxer")) {
+        assert!(reference.contains(&format!("`{name}`")), "docs/manifests.md does not name the exception {name}");
+    }
+}
+
+#[test]
+fn a_bad_document_hides_no_other() {
+    let text = fs::read_to_string(repository().join("tests/verdicts/refused/one-bad-document-hides-no-other.yaml"));
+    let reading = read_manifests(&text.unwrap());
+    let seen: Vec<_> =
+        reading.manifests.iter().map(|d| (d.number, d.line, d.manifest.metadata.name.as_deref().unwrap())).collect();
+    assert_eq!(seen, [(1, 4, "cam"), (4, 30, "three")]);
+    assert_eq!(reading.faults.iter().map(|fault| fault.document).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn documents_without_content_are_not_counted() {
+    let reading = read_manifests(&accepted("several-documents"));
+    assert_eq!(reading.manifests.iter().map(|document| document.number).collect::<Vec<_>>(), [1, 2]);
+    assert!(read_manifests(&accepted("only-comments")).manifests.is_empty());
+}
+
+#[test]
+fn the_items_of_a_list_are_manifests() {
+    let reading = read_manifests(&accepted("a-list-of-manifests"));
+    let seen: Vec<_> = reading.manifests.iter().map(|document| (document.number, document.item)).collect();
+    assert_eq!(seen, [(1, Some(1)), (1, Some(2))]);
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let spec = only(&accepted("smallest")).spec;
+    assert!(!spec.suspend && spec.reconnect);
+    assert_eq!((spec.reconnect_delay_seconds, spec.stale_timeout_seconds), (15, 30));
+    assert_eq!((spec.process_id, spec.reference), (None, None));
+    assert!(spec.options.is_empty() && spec.input[0].options.is_empty() && spec.output.is_empty());
+    let webrtc = spec.webrtc.unwrap();
+    assert_eq!((webrtc.enabled, webrtc.max_viewers), (true, None));
+    assert_eq!((webrtc.video.codec, webrtc.audio.codec), (VideoCodec::Auto, AudioCodec::Auto));
+    assert_eq!((webrtc.video.map, webrtc.audio.map), (None, None));
+}
+
+#[test]
+fn null_is_the_same_as_nothing() {
+    let manifest = only(&accepted("null-is-absent"));
+    assert_eq!(manifest.metadata.namespace, None);
+    assert_eq!(manifest.spec.stale_timeout_seconds, 30);
+    assert_eq!(manifest.spec.webrtc.unwrap().video.codec, VideoCodec::Auto);
+    assert_eq!(only(&accepted("webrtc-null")).spec.webrtc, None);
+}
+
+#[test]
+fn values_are_what_kubectl_reads() {
+    let spec = only(&accepted("yes-and-on-are-booleans")).spec;
+    assert!(spec.suspend && !spec.reconnect && spec.webrtc.unwrap().enabled);
+    let spec = only(&accepted("numbers-in-other-notations")).spec;
+    assert_eq!((spec.reconnect_delay_seconds, spec.stale_timeout_seconds), (31, 1000));
+    let spec = only(&accepted("quotes-and-blocks")).spec;
+    assert_eq!(spec.input[0].options, ["5", "010", "true", "null", "7"]);
+    assert_eq!((spec.reference.as_deref(), spec.output[0].address.as_str()), (Some("folded text"), "out.m3u8\n"));
+    let spec = only(&accepted("anchors-and-merge-keys")).spec;
+    assert_eq!((spec.input[1].id.as_str(), spec.input[1].address.as_str()), ("two", "rtsp://10.0.0.6/1"));
+    assert_eq!(spec.input[1].options, spec.input[0].options);
+    assert_eq!(spec.output[0].options, spec.input[0].options);
+}
+
+#[test]
+fn the_status_of_a_manifest_is_dropped() {
+    let manifest = only(&accepted("as-the-cluster-gives-it-back"));
+    assert_eq!(manifest.status, None);
+    assert_eq!(manifest.metadata.generation, Some(3));
+}
+
+#[test]
+fn a_manifest_that_is_written_out_reads_as_itself() {
+    let manifest = only(&accepted("every-field"));
+    assert_eq!(only(&serde_yaml::to_string(&manifest).unwrap()), manifest);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_whole() {
+    let text = format!("{}\n#{}", accepted("smallest"), "x".repeat(MAX_FILE_BYTES));
+    let reading = read_manifests(&text);
+    assert!(reading.manifests.is_empty());
+    assert_eq!(
+        reading.faults[0].to_string(),
+        format!("the file has {} bytes; manifests have at most 1048576", text.len())
+    );
+}
+
+#[test]
+fn a_thousand_faults_are_not_told_one_by_one() {
+    let unknown: String = (0..1500).map(|number| format!("  x{number}: 1\n")).collect();
+    let told = faults(&format!("{}{unknown}", accepted("smallest")));
+    assert_eq!((told.len(), told[100].contains("and 1400 more of this document")), (101, true), "{}", told[100]);
+    let told = faults(&"---\nx\n".repeat(5000));
+    assert_eq!((told.len(), told[1000].contains("and 4000 more of this file")), (1001, true), "{}", told[1000]);
+}
+
+#[test]
+fn no_reason_tells_a_password() {
+    for bad in
+        ["options: -i rtsp://user:hunter2@h/x", "options: rtsp://user:hunter2@h/x", "suspend: rtsp://u:hunter2@h"]
+    {
+        let told = faults(&format!("{}  {bad}\n", accepted("smallest"))).join("\n");
+        assert!(!told.is_empty() && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn the_committed_definition_is_the_one_of_the_types() {
+    let committed = fs::read_to_string(repository().join("crds/restreamprocesses.yaml")).unwrap_or_default();
+    assert!(
+        committed == crd_yaml(),
+        "crds/restreamprocesses.yaml is not what the types say; run `cargo run -- crd > crds/restreamprocesses.yaml`"
+    );
+}
+
+#[test]
+fn the_definition_survives_its_way_through_yaml() {
+    let text = crd_yaml();
+    assert!(text.starts_with("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"));
+    let read: Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(read, serde_json::to_value(RestreamProcess::crd()).unwrap());
+}
+
+#[test]
+fn the_definition_holds_nothing_that_an_api_server_refuses() {
+    let definition = serde_json::to_value(RestreamProcess::crd()).unwrap();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    walk(schema, "", &mut |at, node| {
+        for word in ["$ref", "anyOf", "oneOf", "allOf", "not", "additionalProperties"] {
+            assert!(node.get(word).is_none(), "{at} has {word}");
+        }
+        assert!(at == ".status" || node.get("nullable").is_none(), "{at} is nullable");
+        let is_spec = at.starts_with(".spec");
+        if is_spec && node["type"] == "array" {
+            assert!(node.get("maxItems").is_some(), "{at} has no bound, so that rules would cost too much");
+        }
+        if is_spec && node["type"] == "string" && node.get("enum").is_none() {
+            assert!(node.get("maxLength").is_some(), "{at} has no bound, so that rules would cost too much");
+        }
+    });
+}
+
+#[test]
+fn every_field_is_in_the_reference() {
+    let reference = fs::read_to_string(repository().join("docs/manifests.md")).unwrap();
+    let definition = serde_json::to_value(RestreamProcess::crd()).unwrap();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    walk(schema, "", &mut |at, _| {
+        let path = at.trim_start_matches('.');
+        if path.contains('.') && !path.ends_with("[]") {
+            assert!(reference.contains(&format!("`{path}`")), "docs/manifests.md does not have `{path}`");
+        }
+    });
+}
+
+/// Every schema within a schema, with its path.
+fn walk(schema: &Value, at: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(at, schema);
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        walk(inner, &format!("{at}.{name}"), visit);
+    }
+    if let Some(items) = schema.get("items") {
+        walk(items, &format!("{at}[]"), visit);
+    }
+}

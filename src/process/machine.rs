@@ -1,6 +1,7 @@
 //! What is done with one FFmpeg child, and when.
 
 mod child;
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -9,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::{Block, Cause, Event, Exit, Log, Redactor, stats_line};
 use child::{Child, Stopping};
+use pace::Pace;
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(5);
 /// A probe that takes longer is stopped.
 const PROBE: Duration = Duration::from_secs(20);
 /// FFmpeg is started again no sooner than this after its last start, however short the delay is.
 const START_DISTANCE: Duration = Duration::from_secs(1);
-/// Progress and log are shown once in this time.
-const PACE: Duration = Duration::from_secs(1);
 /// Characters of an exit's message.
 const MESSAGE: usize = 1000;
 
@@ -387,26 +387,5 @@ impl Machine {
         {
             self.events.push_back(Event::Progress(child.figures.progress()));
         }
-    }
-}
-
-/// Lets something through once in [`PACE`].
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Instant>,
-    is_due: bool,
-}
-
-impl Pace {
-    fn due_at(&self) -> Option<Instant> {
-        self.last.filter(|_| self.is_due).map(|last| last + PACE)
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let ready = self.is_due && self.last.is_none_or(|last| now >= last + PACE);
-        if ready {
-            *self = Self { last: Some(now), is_due: false };
-        }
-        ready
     }
 }

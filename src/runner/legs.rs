@@ -88,3 +88,111 @@ impl Legs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd;
+    use crate::plan::{Egress, Io, Key, MediaKind, Secret, Stream};
+
+    fn plan() -> Plan {
+        let listener = Io { id: "in".into(), address: Secret::new("srt://:6000?mode=listener"), options: Vec::new() };
+        Plan {
+            key: Key::new("cam"),
+            reference: None,
+            suspended: false,
+            options: Vec::new(),
+            inputs: vec![listener],
+            outputs: Vec::new(),
+            reconnect: None,
+            stale: None,
+            egress: Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None }),
+        }
+    }
+
+    fn inventory(streams: &[(MediaKind, &str)]) -> Inventory {
+        let stream = |(index, (kind, codec)): (usize, &(MediaKind, &str))| Stream {
+            index,
+            kind: *kind,
+            codec: (*codec).into(),
+            ..Stream::default()
+        };
+        Inventory { known: [0].into(), streams: streams.iter().enumerate().map(stream).collect() }
+    }
+
+    const CLEAN: [(MediaKind, &str); 2] = [(MediaKind::Video, "h264"), (MediaKind::Audio, "aac")];
+    const MUTE: [(MediaKind, &str); 1] = [(MediaKind::Video, "h264")];
+
+    fn see(legs: &mut Legs, now: Instant, streams: &[(MediaKind, &str)]) -> Verdict {
+        legs.handle_seen(&inventory(streams));
+        legs.judge(now, &plan())
+    }
+
+    #[test]
+    fn what_was_assumed_and_is_so_is_explained_once() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        let assumed = legs.begin(now, &plan()).expect("it has egress");
+        let Verdict::Explain(seen) = see(&mut legs, now, &CLEAN) else { panic!("the reason is another one now") };
+        assert!(seen.does_the_same_as(&assumed) && seen != assumed);
+        assert_eq!(see(&mut legs, now, &CLEAN), Verdict::Keep);
+    }
+
+    #[test]
+    fn what_contradicts_is_corrected_and_remembered() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        legs.begin(now, &plan());
+        assert_eq!(see(&mut legs, now, &MUTE), Verdict::Correct);
+        let right = legs.begin(now, &plan()).expect("it has egress");
+        assert_eq!(right.audio.action, LegAction::None);
+        assert_eq!(see(&mut legs, now, &MUTE), Verdict::Keep);
+    }
+
+    #[test]
+    fn b_frames_that_the_gateway_sees_are_corrected_and_remembered() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        legs.begin(now, &plan());
+        see(&mut legs, now, &CLEAN);
+        legs.handle_reordered();
+        assert_eq!(legs.judge(now, &plan()), Verdict::Correct);
+        let right = legs.begin(now, &plan()).expect("it has egress");
+        assert!(matches!(right.video.action, LegAction::Transcode(_)));
+        assert_eq!(see(&mut legs, now, &CLEAN), Verdict::Keep);
+        legs.handle_reordered();
+        assert_eq!(legs.judge(now, &plan()), Verdict::Keep, "what FFmpeg encodes here is not the input's");
+    }
+
+    #[test]
+    fn streams_that_come_and_go_do_not_restart_ffmpeg_without_end() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        legs.begin(now, &plan());
+        assert_eq!(see(&mut legs, now, &MUTE), Verdict::Correct);
+        legs.begin(now, &plan());
+        assert_eq!(see(&mut legs, now, &CLEAN), Verdict::Correct);
+        legs.begin(now, &plan());
+        assert_eq!(see(&mut legs, now, &MUTE), Verdict::Keep, "it was corrected for this before");
+        let later = now + STEADY;
+        let right = legs.begin(later, &plan()).expect("it has egress");
+        assert_eq!(right.audio.action, LegAction::None, "the next run is right all the same");
+        assert_eq!(see(&mut legs, later, &CLEAN), Verdict::Correct, "after a steady run it is a change of the source");
+    }
+
+    #[test]
+    fn only_unknown_inputs_that_do_not_listen_are_probed() {
+        let mut plan = plan();
+        let mut legs = Legs::default();
+        assert_eq!(legs.probe(&plan), None);
+        plan.inputs[0].address = Secret::new("film.mp4");
+        assert_eq!(legs.probe(&plan).map(|probe| probe.inputs), Some(vec![0]));
+        legs.handle_seen(&inventory(&CLEAN));
+        assert_eq!(legs.probe(&plan), None);
+        legs.forget();
+        assert!(legs.probe(&plan).is_some());
+    }
+
+    #[test]
+    fn a_run_without_legs_has_nothing_to_correct() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        legs.begin_without();
+        assert_eq!(see(&mut legs, now, &MUTE), Verdict::Keep);
+    }
+}

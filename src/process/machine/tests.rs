@@ -395,12 +395,12 @@ fn a_new_plan_during_a_stale_end_starts_at_once() {
 
 #[test]
 fn another_delay_holds_for_the_restart_that_is_waited_for() {
-    let mut bench = Bench::started(policy());
+    let with = |reconnect| Policy { reconnect, stale: None, ..policy() };
+    let mut bench = Bench::started(with(Some(secs(15))));
     bench.pass(secs(100));
     bench.machine.handle_ended(bench.now, CODE_1);
     let (first, _) = bench.ended();
     bench.pass(secs(4));
-    let with = |reconnect| Policy { reconnect, ..policy() };
     for (reconnect, restart_in) in [(Some(secs(20)), Some(secs(16))), (None, None), (Some(secs(3)), Some(secs(0)))] {
         bench.machine.handle_configure(bench.now, with(reconnect));
         assert_eq!(bench.ended(), (first.clone(), restart_in));

@@ -1,0 +1,195 @@
+//! What the tests share: a runner in a directory of its own, and the events that it tells.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dragonfork::crd;
+use dragonfork::plan::{Egress, Io, Key, Plan, Secret};
+use dragonfork::process::{self, Exit, LogLine, Progress};
+use dragonfork::runner::{Event, Run, Runner, Settings};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Bench {
+    pub directory: TempDir,
+    pub runner: Runner,
+    events: UnboundedReceiver<(Key, Event)>,
+    /// The newest log.
+    log: Arc<Vec<LogLine>>,
+}
+
+impl Bench {
+    /// A runner of the real FFmpeg.
+    pub fn new() -> Self {
+        Self::with("ffmpeg".into(), tempfile::tempdir().expect("a directory"))
+    }
+
+    /// A runner whose FFmpeg is this shell script.
+    pub fn with_script(body: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let text = directory.path().join("text");
+        let script = directory.path().join("ffmpeg.sh");
+        std::fs::write(&text, format!("#!/bin/sh\n{body}\n")).expect("written");
+        // Copied by another program: what a thread of this one holds open for writing while another thread forks cannot
+        // be executed.
+        run("install", &["-m", "755", &text.display().to_string(), &script.display().to_string()]);
+        Self::with(script, directory)
+    }
+
+    pub fn with(ffmpeg: PathBuf, directory: TempDir) -> Self {
+        let environment = vec![(OsString::from("ONLY"), OsString::from("this one"))];
+        let settings = Settings { ffmpeg, directory: directory.path().to_owned(), environment };
+        let (sender, events) = unbounded_channel();
+        Self { directory, runner: Runner::new(settings, sender).expect("it starts"), events, log: Arc::default() }
+    }
+
+    pub fn start(&self, plan: Plan) -> Run {
+        self.runner.start(Arc::new(plan), None)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The content of a file that a stand-in writes, once it ends with a line end.
+    pub async fn written(&self, name: &str) -> String {
+        let path = self.path(name);
+        let read = || std::fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'));
+        until(|| read().is_some()).await;
+        read().expect("it is there")
+    }
+
+    pub async fn next(&mut self) -> Event {
+        let (_, event) = self.events.recv().await.expect("the runner runs");
+        if let Event::Run(process::Event::Log(log)) = &event {
+            self.log = log.clone();
+        }
+        event
+    }
+
+    /// The next event of a kind; those before it are dropped.
+    pub async fn wait<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
+        let mut others = Vec::new();
+        let search = async {
+            loop {
+                let event = self.next().await;
+                match pick(&event) {
+                    Some(picked) => return picked,
+                    None => others.push(event),
+                }
+            }
+        };
+        match timeout(PATIENCE, search).await {
+            Ok(picked) => picked,
+            Err(_) => panic!("the event does not come, but {others:#?}"),
+        }
+    }
+
+    pub async fn started(&mut self) -> u32 {
+        self.wait(|event| match event {
+            Event::Run(process::Event::Started(pid)) => Some(*pid),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn waiting(&mut self) {
+        self.wait(|event| matches!(event, Event::Run(process::Event::Waiting)).then_some(())).await;
+    }
+
+    pub async fn progress(&mut self) -> Progress {
+        self.wait(|event| match event {
+            Event::Run(process::Event::Progress(progress)) => Some(*progress),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn ended(&mut self) -> (Exit, Option<Duration>) {
+        self.wait(|event| match event {
+            Event::Run(process::Event::Ended { exit, restart_in }) => Some((exit.clone(), *restart_in)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The log once it has a line for which this holds.
+    pub async fn log(&mut self, wanted: impl Fn(&str) -> bool) -> Arc<Vec<LogLine>> {
+        if !self.log.iter().any(|line| wanted(&line.line)) {
+            self.wait(|event| match event {
+                Event::Run(process::Event::Log(log)) => log.iter().any(|line| wanted(&line.line)).then_some(()),
+                _ => None,
+            })
+            .await;
+        }
+        self.log.clone()
+    }
+
+    /// Everything that was told and is not taken yet.
+    pub fn rest(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).map(|(_, event)| event).collect()
+    }
+}
+
+/// A process without inputs and outputs, which starts again after a short while.
+pub fn plan() -> Plan {
+    Plan {
+        key: Key::new("cam"),
+        reference: None,
+        suspended: false,
+        options: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        reconnect: Some(Duration::from_secs(1)),
+        stale: None,
+        egress: None,
+    }
+}
+
+pub fn secrets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Secret> {
+    texts.into_iter().map(Secret::new).collect()
+}
+
+/// An input or output: options and, as the last word, the address.
+pub fn io(id: &str, words: &str) -> Io {
+    let mut options = secrets(words.split_whitespace());
+    let address = options.pop().expect("an address");
+    Io { id: id.into(), address, options }
+}
+
+pub fn egress() -> Option<Egress> {
+    Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None })
+}
+
+/// Runs a program to its end.
+pub fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("it starts");
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Waits until something holds.
+pub async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("it comes to hold");
+}
+
+/// Whether there is such a process, be it a zombie.
+pub fn exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Whether such a process runs.
+pub fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}

@@ -42,7 +42,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The UDP port cannot be had.
-    #[error("the WebRTC UDP port {address} cannot be bound: {source}; choose another one (CORE_WEBRTC_ADDRESS)")]
+    #[error("the WebRTC UDP port {address} cannot be bound; choose another one (CORE_WEBRTC_ADDRESS)")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -61,7 +61,7 @@ pub enum StartError {
     #[error("the WebRTC self-test failed, no viewer could be served: {0}")]
     SelfTest(String),
     /// The operating system refuses something else.
-    #[error("the WebRTC gateway cannot start: {0}")]
+    #[error("the WebRTC gateway cannot start")]
     Io(#[from] std::io::Error),
 }
 

@@ -64,7 +64,10 @@ impl Controller {
                 self.listing = listing;
                 self.reconcile(now);
             }
-            Change::Problems(problems) => self.unreadable = problems,
+            Change::Problems(problems) => {
+                tell_new(&self.unreadable, &problems);
+                self.unreadable = problems;
+            }
         }
     }
 
@@ -106,7 +109,10 @@ impl Controller {
                 }
             }
         }
-        self.duplicates = claims.into_iter().map(|(key, origin)| duplicate(&key, &wanted[&key].0, &origin)).collect();
+        let duplicates: Vec<Problem> =
+            claims.into_iter().map(|(key, origin)| duplicate(&key, &wanted[&key].0, &origin)).collect();
+        tell_new(&self.duplicates, &duplicates);
+        self.duplicates = duplicates;
         let gone: Vec<Key> = self.entries.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
         for key in gone {
             if self.entries.remove(&key).is_some_and(|entry| entry.plan.is_some()) {
@@ -136,7 +142,12 @@ impl Controller {
         };
         match Plan::new(&entry.manifest) {
             // What the last good version started goes on.
-            Err(refused) => entry.refused = refused,
+            Err(refused) => {
+                for reason in &refused {
+                    tracing::warn!(process = %key, origin = entry.origin.0, reason, "manifest refused");
+                }
+                entry.refused = refused;
+            }
             Ok(plan) => {
                 entry.refused.clear();
                 self.steps.extend(entry.handle_plan(Arc::new(plan), now));
@@ -148,6 +159,15 @@ impl Controller {
         if let Some(entry) = self.entries.get_mut(key) {
             let process = entry.show(key, &self.playback, now);
             self.shown.insert(key.clone(), Arc::new(process));
+        }
+    }
+}
+
+/// Logs what is wrong and was not before.
+fn tell_new(before: &[Problem], now: &[Problem]) {
+    for Problem { origin, errors } in now.iter().filter(|problem| !before.contains(problem)) {
+        for reason in errors {
+            tracing::warn!(origin, reason, "manifest refused");
         }
     }
 }

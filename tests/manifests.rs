@@ -3,6 +3,8 @@
 //! Each file below `tests/verdicts/` is a case: `accepted`, `refused` with every reason in lines of `#!` at its head,
 //! and the exceptions of docs/manifests.md, `stricter` and `laxer` than Kubernetes. A cluster can be given the same files.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without makes it fail")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +101,9 @@ fn the_items_of_a_list_are_manifests() {
     let reading = read_manifests(&accepted("a-list-of-manifests"));
     let seen: Vec<_> = reading.manifests.iter().map(|document| (document.number, document.item)).collect();
     assert_eq!(seen, [(1, Some(1)), (1, Some(2))]);
+    let folder = repository().join("tests/verdicts/refused");
+    let reading = read_manifests(&fs::read_to_string(folder.join("a-list-with-an-unreadable-item.yaml")).unwrap());
+    assert_eq!(reading.manifests.iter().map(|document| document.item).collect::<Vec<_>>(), [Some(2)]);
 }
 
 #[test]
@@ -215,6 +220,14 @@ fn the_definition_holds_nothing_that_an_api_server_refuses() {
             assert!(node.get("maxLength").is_some(), "{at} has no bound, so that rules would cost too much");
         }
     });
+}
+
+#[test]
+fn the_manifest_of_the_reference_is_valid() {
+    let reference = fs::read_to_string(repository().join("docs/manifests.md")).unwrap();
+    let (_, begin) = reference.split_once("```yaml\n").unwrap();
+    let manifest = only(begin.split_once("```").unwrap().0);
+    assert_eq!(manifest.metadata.name.as_deref(), Some("lobby-cam"));
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
         tracing::warn!(variable = name, "this variable is not supported and has no effect");
     }
     let signals = Signals::new()?;
+    raise_descriptor_limit();
     let credentials = credentials::load(&config.credentials)?;
     let (house, links) = House::build(&config, &credentials)?;
     links.print(config.api_auth_enable.then_some(&credentials))?;
@@ -223,6 +224,19 @@ fn log_run(key: &Key, event: &process::Event) {
                     tracing::warn!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");
                 }
             }
+        }
+    }
+}
+
+/// Lets the program have as many connections, legs and children as the system allows it; the usual default of 1,024
+/// descriptors is little for that.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files stays low");
         }
     }
 }

@@ -41,6 +41,9 @@ impl Check<'_> {
                     self.distinct(keys, nodes);
                 }
             }
+            (_, Value::Map(fields)) if self.fields_only && !fields.is_empty() => {
+                self.find(line, "has no fields; an object stands here".into());
+            }
             _ if self.fields_only => {}
             (Kind::Text(text), Value::Text(value)) => self.text(text, value, line),
             (Kind::Whole(bounds), Value::Number(value, written)) => {

@@ -4,6 +4,8 @@
 //! bounds, patterns and the rules of the CRD, with defaults filled in. Where the verdict differs on purpose,
 //! docs/manifests.md says so.
 
+use std::collections::HashSet;
+
 use kube::core::cel::{ErrorKind, ValidationError, ValidationErrors, Validator, apply_defaults};
 use serde_json::Value as Json;
 
@@ -12,7 +14,7 @@ use super::definition::DEFINITION;
 use super::fault::{Fault, Finding};
 use super::metadata;
 use super::node::{Node, Value};
-use super::path::{Path, crop};
+use super::path::{Path, Step, crop};
 use super::suggest::nearest;
 use super::yaml;
 use super::{API_VERSION, KIND, RestreamProcess};
@@ -115,11 +117,14 @@ impl Judge {
     /// Judges a document, which is one manifest or a list of them. What the YAML reader has found counts as well.
     fn document(&self, root: Node, number: usize, findings: &mut Vec<Finding>, manifests: &mut Vec<Document>) {
         let of_reader = std::mem::take(findings);
+        let items: HashSet<Option<usize>> = of_reader.iter().map(|finding| item_of(&finding.path)).collect();
         for (item, at, node) in objects(root) {
             let line = node.line;
             let mut own = Vec::new();
             let manifest = self.verdict(node, &mut own);
-            let sound = own.is_empty() && !of_reader.iter().any(|finding| finding.path.is_within(&at));
+            let readable =
+                if item.is_some() { !items.contains(&item) && !items.contains(&None) } else { items.is_empty() };
+            let sound = readable && own.is_empty();
             findings.extend(own.into_iter().map(|finding| Finding { path: finding.path.below(&at), ..finding }));
             if let Some(manifest) = manifest.filter(|_| sound) {
                 manifests.push(Document { number, item, line, manifest });
@@ -175,12 +180,22 @@ impl Judge {
 
 /// The objects of a document, each with its number and place in a list.
 fn objects(mut root: Node) -> Vec<(Option<usize>, Path, Node)> {
-    let is_list = matches!(scalar(&root, "kind"), Some("List" | "RestreamProcessList"));
-    let Some(Value::List(items)) = root.take("items").filter(|_| is_list).map(|items| items.node.value) else {
+    let has_items = matches!(root.get("items").map(|items| &items.node.value), Some(Value::List(_)));
+    let is_list = has_items && matches!(scalar(&root, "kind"), Some("List" | "RestreamProcessList"));
+    let items = if is_list { root.take("items") } else { None };
+    let Some(Value::List(items)) = items.map(|items| items.node.value) else {
         return vec![(None, Path::default(), root)];
     };
     let numbered = items.into_iter().enumerate();
     numbered.map(|(index, item)| (Some(index + 1), Path::default().field("items").index(index), item)).collect()
+}
+
+/// Number of the item of a list that a path leads into.
+fn item_of(path: &Path) -> Option<usize> {
+    match path.steps() {
+        [Step::Field(items), Step::Index(index), ..] if items == "items" => Some(index + 1),
+        _ => None,
+    }
 }
 
 fn rule_finding(root: &Node, error: &ValidationError) -> Finding {

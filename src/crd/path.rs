@@ -4,11 +4,11 @@ use std::fmt;
 
 /// The way from the root of a document to a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Path(Vec<Step>);
+pub(super) struct Path(Vec<Step>);
 
 /// One step of the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(super) enum Step {
     /// A field of an object.
     Field(String),
     /// An item of a list, from 0.
@@ -17,7 +17,7 @@ pub(crate) enum Step {
 
 impl Path {
     /// Reads what [`Path`] writes; what is no index within brackets is a field.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut steps = Vec::new();
         for part in text.split('.').filter(|part| !part.is_empty()) {
             let (field, brackets) = part.split_once('[').unwrap_or((part, ""));
@@ -32,40 +32,35 @@ impl Path {
     }
 
     /// The steps from the root on.
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// A field of what stands there.
-    pub(crate) fn field(mut self, name: &str) -> Self {
+    pub(super) fn field(mut self, name: &str) -> Self {
         self.push(Step::Field(name.to_owned()));
         self
     }
 
     /// An item of what stands there.
-    pub(crate) fn index(mut self, index: usize) -> Self {
+    pub(super) fn index(mut self, index: usize) -> Self {
         self.push(Step::Index(index));
         self
     }
 
     /// Goes on to a field or an item.
-    pub(crate) fn push(&mut self, step: Step) {
+    pub(super) fn push(&mut self, step: Step) {
         self.0.push(step);
     }
 
     /// Goes back.
-    pub(crate) fn pop(&mut self) {
+    pub(super) fn pop(&mut self) {
         self.0.pop();
     }
 
     /// The same way, seen from a root further up.
-    pub(crate) fn below(&self, root: &Self) -> Self {
+    pub(super) fn below(&self, root: &Self) -> Self {
         Self(root.0.iter().chain(&self.0).cloned().collect())
-    }
-
-    /// Whether it leads to `other` or to something within it.
-    pub(crate) fn is_within(&self, other: &Self) -> bool {
-        self.0.starts_with(&other.0)
     }
 }
 
@@ -88,7 +83,7 @@ fn is_word(name: &str) -> bool {
 }
 
 /// The text, shortened to what fits into a message, without line breaks and control characters.
-pub(crate) fn crop(text: &str) -> String {
+pub(super) fn crop(text: &str) -> String {
     const LONGEST: usize = 64;
     let mut cropped: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {

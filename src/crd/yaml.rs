@@ -188,9 +188,8 @@ impl<'t> Reader<'t> {
             }
             if let Some(first) = fields.explicit(&key) {
                 self.find(line, format!("the field is given twice, first on line {first}"));
-            } else {
-                fields.put(Entry { key, written, line, node }, true);
             }
+            fields.put(Entry { key, written, line, node }, true);
             self.path.pop();
         }
     }
@@ -335,7 +334,7 @@ impl Fields {
         self.places.get(key).filter(|(_, explicit)| *explicit).map(|(place, _)| self.entries[*place].line)
     }
 
-    /// Takes a field. One given here replaces a merged one, and of merged ones the first stays.
+    /// Takes a field. One given here replaces any other, as Kubernetes has it, and of merged ones the first stays.
     fn put(&mut self, entry: Entry, explicit: bool) {
         match self.places.get_mut(&entry.key) {
             Some((place, was_explicit)) if explicit => {

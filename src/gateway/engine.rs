@@ -236,21 +236,21 @@ impl Engine {
                     if let Some(stream) = self.streams.get_mut(&viewer.stream) {
                         stream.behind = true;
                     }
-                    tracing::info!(session = id, stream = viewer.stream, %remote, "viewer connected");
+                    tracing::info!(session = short(id), stream = viewer.stream, %remote, "viewer connected");
                 }
                 whep::Event::Moved(remote) => {
                     if let Some(media) = &mut viewer.media {
                         media.to = remote;
                         media.from = viewer.local;
                     }
-                    tracing::info!(session = id, %remote, "viewer moved");
+                    tracing::info!(session = short(id), %remote, "viewer moved");
                 }
                 whep::Event::Lost { ssrc, sequence_numbers } => {
                     if let (Some(media), Some(stream)) = (&mut viewer.media, self.streams.get(&viewer.stream)) {
                         media.resend(ssrc, &sequence_numbers, stream, &self.port, &mut self.batch, now);
                     }
                 }
-                whep::Event::KeyframeWanted => tracing::debug!(session = id, "keyframe wanted"),
+                whep::Event::KeyframeWanted => tracing::debug!(session = short(id), "keyframe wanted"),
                 whep::Event::Closed(why) => over = Some(why.to_owned()),
                 whep::Event::Broken(unknown) => over = Some(unknown.to_string()),
             }
@@ -405,7 +405,7 @@ impl Engine {
         if let Some(stream) = self.streams.get_mut(&viewer.stream) {
             stream.viewers.retain(|viewer| viewer != id);
         }
-        tracing::info!(session = id, stream = viewer.stream, reason = why, "viewer gone");
+        tracing::info!(session = short(id), stream = viewer.stream, reason = why, "viewer gone");
         self.tell_viewers(viewer.stream);
     }
 
@@ -487,6 +487,11 @@ impl Engine {
         self.tell_viewers(process.to_owned());
         Ok(Answer { session: id, sdp, etag })
     }
+}
+
+/// What a log shows of a session's id, which opens the session to whoever knows it whole.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 /// The receiving side's user fragment of a STUN binding request: what stands before the colon in its USERNAME

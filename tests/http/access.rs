@@ -1,5 +1,7 @@
 //! Login, tokens, and who answers.
 
+use std::sync::{Arc, Mutex};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dragonfork::http::token::{ISSUER, Purpose, Scope, Signer, Words};
@@ -206,4 +208,44 @@ async fn without_authentication_everything_works_without_a_token() {
     assert_eq!(house.get("/api/v3/process").await[0]["id"], "cam");
     assert_eq!(house.bare("HEAD", "/api/v3/whep/cam").send().await.expect("it is answered").status(), 200);
     assert_eq!(problem(login(&house, "{}").await).await, (404, "auth_disabled".into()));
+}
+
+/// What the program logs, at the finest level.
+fn log() -> Arc<Mutex<Vec<u8>>> {
+    #[derive(Clone)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics here").extend_from_slice(text);
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines(Arc::default());
+    let log = lines.0.clone();
+    let filter = "dragonfork=trace,axum=trace,hyper=trace,hyper_util=trace,tower_http=trace,jsonwebtoken=trace";
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || lines.clone()).finish();
+    tracing::subscriber::set_global_default(subscriber).expect("no other test logs");
+    log
+}
+
+#[tokio::test]
+async fn no_token_password_or_session_is_logged() {
+    let log = log();
+    let house = House::new(Wishes::default()).await;
+    house.show(playing("cam"));
+    let token = house.token();
+    for path in [format!("/api/v3/whep/cam/a-session?token={token}"), format!("/nothing?token={token}")] {
+        house.bare("GET", &path).bearer_auth(&token).send().await.expect("it is answered");
+    }
+    for password in ["hunter22", "a-wrong-password"] {
+        login(&house, json!({ "username": "admin", "password": password }).to_string()).await;
+    }
+    let log = String::from_utf8(log.lock().expect("nobody panics here").clone()).expect("text");
+    assert!(log.contains("/api/v3/whep/{id}/{resource}") && log.contains("login refused"), "{log}");
+    for secret in [token.as_str(), "hunter22", "a-wrong-password", "a-session"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
 }

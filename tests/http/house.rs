@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const SECRET: &str = "a secret of some length";
 pub const CHROMIUM: &str = include_str!("../offers/offer_chromium156_mdns.sdp");
 

@@ -1,6 +1,7 @@
 //! The HTTP surface over real TCP, with a real gateway, real FFmpeg, and a real browser.
 
 mod access;
+mod browser;
 mod house;
 mod listener;
 mod page;

@@ -8,17 +8,12 @@ use std::time::{Duration, Instant};
 use dragonfork::plan::Plan;
 use dragonfork::process::{self, Cause};
 use dragonfork::runner::{Event, Run};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::bench::{Bench, exists, io, plan, runs, secrets, until};
+use crate::bench::{Bench, exists, io, kill, plan, runs, secrets, until};
 
 /// Runs until it is killed, whatever it is asked.
 const STUBBORN: &str = "trap '' INT TERM; echo ready >&2; exec sleep 100";
-
-fn kill(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.try_into().expect("a process id")).expect("a process id");
-    kill_process(pid, signal).expect("it runs");
-}
 
 async fn stop(bench: &mut Bench, run: Run) -> process::Exit {
     run.stop().await;

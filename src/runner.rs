@@ -24,7 +24,8 @@ use spawner::Spawner;
 /// How FFmpeg is started.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A path, or a name that is looked for in `PATH`.
+    /// A path, or a name that is looked for in `PATH`. A script in its place has to become FFmpeg (`exec`), or FFmpeg
+    /// would outlive a killed program.
     pub ffmpeg: PathBuf,
     /// Its working directory, which relative paths in manifests start from.
     pub directory: PathBuf,

@@ -43,6 +43,11 @@ impl Plan {
             stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
             egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut refused)),
         };
+        if let Some(at) = options.iter().position(|option| option == "-progress") {
+            refused.push(format!(
+                "spec.options[{at}]: -progress is how this program itself hears of FFmpeg's progress; leave it out"
+            ));
+        }
         if refused.is_empty() { Ok(plan) } else { Err(refused) }
     }
 }

@@ -268,6 +268,13 @@ fn every_reason_against_a_manifest_is_given_at_once() {
 }
 
 #[test]
+fn a_progress_report_of_the_manifests_own_is_refused() {
+    let reasons =
+        refused("  options: [-y, -progress, p.txt]\n  input: [{id: i, address: a}]\n  output: [{id: o, address: o}]\n");
+    assert!(reasons[0].starts_with("spec.options[1]: -progress"), "{reasons:?}");
+}
+
+#[test]
 fn the_id_is_the_manifests_own_or_its_name_with_the_namespace() {
     let mut manifest = manifest("  input: [{id: i, address: a}]\n  output: [{id: o, address: o}]\n");
     assert_eq!(process_id(&manifest).as_str(), "cam");

@@ -193,10 +193,13 @@ impl Task {
             }
             (Seen::Output(lines), Kind::Probe(_, order)) => lines.iter().for_each(|line| order.handle_line(line)),
             (Seen::Report(lines), kind) => {
+                let known = watched.report.inventory().known.len();
                 lines.iter().for_each(|line| watched.report.handle_line(line));
                 if let (Kind::Run(_), false) = (kind, lines.is_empty()) {
                     self.machine.handle_open_inputs(now(), watched.report.open_inputs());
-                    self.judge();
+                    if watched.report.inventory().known.len() > known {
+                        self.judge();
+                    }
                 }
             }
             (Seen::Ended(end), _) => self.handle_ended(end),
@@ -231,7 +234,10 @@ impl Task {
         }
         match self.legs.judge(Instant::now(), &self.plan) {
             Verdict::Keep => {}
-            Verdict::Explain(choice) => self.send(Event::Legs(choice)),
+            Verdict::Explain(choice) => {
+                self.tell();
+                self.send(Event::Legs(choice));
+            }
             Verdict::Correct => self.machine.handle_correction(now()),
         }
     }

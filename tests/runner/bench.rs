@@ -10,6 +10,7 @@ use dragonfork::crd;
 use dragonfork::plan::{Egress, Io, Key, Plan, Secret};
 use dragonfork::process::{self, Exit, LogLine, Progress};
 use dragonfork::runner::{Event, Run, Runner, Settings};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
@@ -181,6 +182,12 @@ pub async fn until(holds: impl Fn() -> bool) {
         }
     };
     timeout(PATIENCE, wait).await.expect("it comes to hold");
+}
+
+/// Sends a signal to a process that runs.
+pub fn kill(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().expect("a process id")).expect("a process id");
+    kill_process(pid, signal).expect("it runs");
 }
 
 /// Whether there is such a process, be it a zombie.

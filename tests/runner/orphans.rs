@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dragonfork::plan::Plan;
+use rustix::process::Signal;
 
-use crate::bench::{Bench, exists, io, plan, runs};
+use crate::bench::{Bench, io, kill, plan, runs};
 
 /// Set in the program that is killed; it is this test once more.
 const VICTIM: &str = "DRAGONFORK_TEST_VICTIM";
@@ -48,8 +49,11 @@ async fn no_ffmpeg_outlives_a_program_that_is_killed() {
     victim.kill().expect("it runs");
     let killed = Instant::now();
     victim.wait().expect("it ended");
-    while pids.iter().any(|pid| exists(*pid) && runs(*pid)) {
-        assert!(killed.elapsed() < Duration::from_secs(2), "some of {pids:?} are left");
+    let left = || pids.iter().copied().filter(|pid| runs(*pid)).collect::<Vec<_>>();
+    while !left().is_empty() && killed.elapsed() < Duration::from_secs(2) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let left = left();
+    left.iter().for_each(|pid| kill(*pid, Signal::KILL));
+    assert!(left.is_empty(), "{left:?} of {pids:?} are left");
 }

@@ -24,7 +24,7 @@ impl Legs {
         for _ in 0..100 {
             let video = UdpSocket::bind("127.0.0.1:0").expect("a free port");
             let port = video.local_addr().expect("bound").port();
-            if port % 2 == 0
+            if port.is_multiple_of(2)
                 && let Ok(audio) = UdpSocket::bind(("127.0.0.1", port + 1))
             {
                 return Self { video, audio };
@@ -224,7 +224,7 @@ async fn a_failed_probe_is_a_failed_run_and_comes_again() {
         assert!(matches!(bench.next().await, Event::Run(process::Event::Probing)));
         let (exit, restart_in) = bench.ended().await;
         assert_eq!((exit.cause, restart_in), (Cause::Failed, Some(Duration::from_secs(1))));
-        assert_eq!(exit.message, "nosuch.mp4: No such file or directory");
+        assert!(exit.message.ends_with("No such file or directory"), "{}", exit.message);
         bench.rest();
     }
     clean(bench.directory.path());

@@ -23,9 +23,10 @@ test:
 lint:
 	@.ci/packages lint
 	cargo fmt --check
-	target/tools/cargo-deny/bin/cargo-deny --locked check bans licenses sources
 	cargo clippy --locked --all-targets -- -D warnings
+	@.ci/packages deny
+	target/tools/cargo-deny/bin/cargo-deny --locked check bans licenses sources
 
 advisories:
-	@.ci/packages lint
+	@.ci/packages deny
 	target/tools/cargo-deny/bin/cargo-deny --locked check advisories

@@ -253,7 +253,10 @@ async fn grandchildren_go_with_the_child_however_it_ends() {
 
 #[tokio::test]
 async fn who_left_the_process_group_and_keeps_the_pipes_does_not_hold_the_end_up() {
-    let mut bench = Bench::with_script("setsid sleep 1000 & echo $! > deserter; echo 'last words' >&2; exit 1");
+    let mut bench = Bench::with_script(
+        "setsid sh -c 'echo $$ > deserter; exec sleep 1000' & while ! [ -s deserter ]; do sleep 0.01; done
+        echo 'last words' >&2; exit 1",
+    );
     let run = bench.start(Plan { reconnect: None, ..plan() });
     let deserter: u32 = bench.written("deserter").await.trim().parse().expect("a process id");
     let (exit, _) = bench.ended().await;

@@ -193,6 +193,9 @@ fn unfit_picture(stream: &Stream) -> Option<String> {
     if ["10", "4:2:2", "4:4:4"].iter().any(|sign| stream.profile.contains(sign)) {
         return Some(format!("{name} has a sample format that browsers do not decode"));
     }
+    if stream.is_turned {
+        return Some(format!("{name} is to be turned before it is shown, which RTP cannot say"));
+    }
     (stream.reordered == Some(true)).then(|| format!("{name} has B-frames, which WebRTC receivers do not reorder"))
 }
 

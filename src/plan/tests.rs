@@ -109,6 +109,13 @@ fn transcode(map: &str) -> LegAction {
 }
 
 #[test]
+fn a_picture_that_is_to_be_turned_is_transcoded() {
+    let plan = live(FILE);
+    let lying = Stream { is_turned: true, ..video(0, "h264", "High") };
+    assert_eq!(choice(&plan, [lying]).video.action, transcode("0:v:0"));
+}
+
+#[test]
 fn the_picture_of_a_repeated_input_is_transcoded() {
     for (options, action) in [
         ("[-re, -stream_loop, '-1']", transcode("0:v:0")),

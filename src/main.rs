@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use dragonfork::app;
 use dragonfork::args::{Command, Mode};
-use dragonfork::{app, crd, telemetry};
+use dragonfork::crd;
+use dragonfork::telemetry;
 
 fn main() -> ExitCode {
     let outcome = match Command::parse().mode {

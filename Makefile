@@ -1,0 +1,32 @@
+# `make` says what there is.
+
+# Not on everybody's PATH: nginx on Debian, and cargo right after rustup was installed.
+export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
+
+.PHONY: help run test lint advisories
+
+help:
+	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
+	@echo "make test        run every test"
+	@echo "make lint        check format, clippy, and licences and sources of the dependencies"
+	@echo "make advisories  check the dependencies against the RustSec database (needs GitHub)"
+	@echo "Each installs what it needs and this machine lacks, and says so first."
+
+run:
+	@.ci/packages run
+	cargo run --release --locked -- standalone $(ARGS)
+
+test:
+	@.ci/packages test
+	cargo test --locked --no-fail-fast
+
+lint:
+	@.ci/packages lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@.ci/packages deny
+	target/tools/cargo-deny/bin/cargo-deny --locked check bans licenses sources
+
+advisories:
+	@.ci/packages deny
+	target/tools/cargo-deny/bin/cargo-deny --locked check advisories

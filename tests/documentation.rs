@@ -1,0 +1,109 @@
+//! The documents say what is there: variables, flags and commands.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clap::{Arg, CommandFactory};
+use dragonfork::args::Command;
+use dragonfork::crd::read_manifests;
+use dragonfork::plan::Plan;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Paths of all documents.
+fn documents() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let names = std::fs::read_dir(folder).expect("there are documents").map(|entry| entry.expect("it can be read"));
+    let below = names.map(|entry| format!("docs/{}", entry.file_name().to_string_lossy()));
+    below.filter(|path| path.ends_with(".md")).chain(["README.md".into(), "CHANGELOG.md".into()]).collect()
+}
+
+/// Every argument of every mode.
+fn arguments() -> Vec<Arg> {
+    Command::command().get_subcommands().flat_map(|mode| mode.get_arguments().cloned()).collect()
+}
+
+fn variable(argument: &Arg) -> Option<String> {
+    argument.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Words of a text that begin with `CORE_`.
+fn variables(text: &str) -> BTreeSet<String> {
+    text.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_')
+        .filter(|word| word.len() > "CORE_".len() && word.starts_with("CORE_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_flag_has_a_row_with_its_variable_and_default() {
+    let document = read("docs/configuration.md");
+    let rows: Vec<Vec<&str>> =
+        document.lines().map(|line| line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    for argument in arguments() {
+        let flag = format!("`--{}`", argument.get_long().expect("every argument is a flag"));
+        let row = rows.iter().find(|row| row.iter().take(2).any(|cell| *cell == flag));
+        let row = row.unwrap_or_else(|| panic!("docs/configuration.md has no row for {flag}"));
+        if let Some(variable) = variable(&argument) {
+            assert_eq!(row[0], format!("`{variable}`"), "the variable of {flag}");
+        }
+        for value in argument.get_default_values() {
+            let value = format!("`{}`", value.to_string_lossy());
+            assert!(row.contains(&value.as_str()), "the default of {flag} is {value}");
+        }
+    }
+}
+
+#[test]
+fn no_document_names_a_variable_that_is_not_there() {
+    let known: BTreeSet<String> = arguments().iter().filter_map(variable).collect();
+    for document in documents() {
+        let unknown: Vec<String> = variables(&read(&document)).difference(&known).cloned().collect();
+        assert!(unknown.is_empty(), "{document} names {unknown:?}");
+    }
+}
+
+#[test]
+fn the_readme_leads_to_the_whole_configuration() {
+    assert!(read("README.md").contains("(docs/configuration.md)"));
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in documents() {
+        let text = read(&document);
+        let targets = text.split("](").skip(1).filter_map(|after| after.split([')', '#']).next());
+        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+            let folder = root.join(&document);
+            let path = folder.parent().expect("a document stands in a folder").join(target);
+            assert!(path.exists(), "{document} leads to {target}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn the_first_manifest_of_the_readme_is_accepted() {
+    let readme = read("README.md");
+    let (_, after) = readme.split_once("```yaml\n").expect("there is one");
+    let (text, _) = after.split_once("```").expect("it ends");
+    let reading = read_manifests(text);
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+    let [document] = &reading.manifests[..] else { panic!("it is one manifest") };
+    assert!(Plan::new(&document.manifest).is_ok());
+}
+
+#[test]
+fn the_commands_of_the_readme_are_what_the_makefile_has_and_the_checks_run() {
+    let (readme, makefile, checks) = (read("README.md"), read("Makefile"), read(".ci/run"));
+    for target in ["run", "test"] {
+        assert!(readme.contains(&format!("make {target}")), "README.md names make {target}");
+        assert!(makefile.contains(&format!("\n{target}:\n")), "the Makefile has {target}");
+    }
+    for command in ["make lint", "make test"] {
+        assert!(checks.lines().any(|line| line.starts_with(command)), ".ci/run calls {command}");
+    }
+}

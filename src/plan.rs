@@ -154,6 +154,8 @@ pub struct Stream {
     pub channels: u32,
     /// Frames were seen out of order (B-frames); `None` where nobody looked yet.
     pub reordered: Option<bool>,
+    /// The picture is to be turned before it is shown, as films of phones are (a display matrix).
+    pub is_turned: bool,
 }
 
 /// What kind of media a stream carries.

@@ -38,8 +38,10 @@ pub struct Entry {
 pub struct Observed {
     /// Where it is in its life.
     pub state: State,
-    /// Starts of FFmpeg.
+    /// How often FFmpeg was started, or should have been: a start that fails at the probe or at once counts too.
     pub starts: i32,
+    /// The newest start has not come to its end.
+    is_begun: bool,
     /// How the last run ended, and the seconds until the next start.
     pub exit: Option<(Exit, Option<u64>)>,
     /// The run's figures.
@@ -52,6 +54,14 @@ pub struct Observed {
     pub media: (bool, bool),
     /// Viewers at this moment.
     pub viewers: usize,
+}
+
+impl Observed {
+    /// Counts a start once, whether it is seen at its probe or at FFmpeg itself.
+    fn begin(&mut self) {
+        self.starts += i32::from(!self.is_begun);
+        self.is_begun = true;
+    }
 }
 
 impl Entry {
@@ -132,9 +142,12 @@ impl Entry {
         }
         match event {
             Event::Log(_) => {}
-            Event::Probing => self.set_state(State::Starting, now),
+            Event::Probing => {
+                self.seen.begin();
+                self.set_state(State::Starting, now);
+            }
             Event::Started(_) => {
-                self.seen.starts += 1;
+                self.seen.begin();
                 self.seen.progress = None;
                 self.set_state(State::Starting, now);
             }
@@ -148,6 +161,10 @@ impl Entry {
                 if exit.cause != Cause::Stopped {
                     self.set_state(after(&exit, restart_in.is_some()), now);
                 }
+                if exit.cause == Cause::SpawnFailed {
+                    self.seen.begin();
+                }
+                self.seen.is_begun = false;
                 self.seen.progress = None;
                 self.seen.exit = Some((exit, restart_in.map(|delay| delay.as_secs())));
             }

@@ -153,6 +153,24 @@ fn suspend_stops_and_resume_starts() {
 }
 
 #[test]
+fn starts_that_fail_before_ffmpeg_runs_are_counted_too() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    for (seen, restarts) in [
+        (Seen::Run(process::Event::Probing), 0),
+        (ended(Cause::Failed, 1, "No such file or directory", Some(1)), 0),
+        (Seen::Run(process::Event::Probing), 1),
+        (ended(Cause::Failed, 1, "No such file or directory", Some(1)), 1),
+        (ended(Cause::SpawnFailed, 1, "ffmpeg is not there", Some(1)), 2),
+        (Seen::Run(process::Event::Probing), 3),
+        (Seen::Run(process::Event::Started(7)), 3),
+    ] {
+        see(&mut controller, "a", seen, 101);
+        assert_eq!(shown(&controller, "a").status.restarts, restarts);
+    }
+}
+
+#[test]
 fn the_state_follows_what_was_seen() {
     let mut controller = controller();
     reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);

@@ -96,12 +96,19 @@ impl Plan {
         leg(target, |stream| match (codec, stream) {
             (VideoCodec::Copy, _) => (true, "the manifest says so (webrtc.video.codec: Copy)".into()),
             (VideoCodec::H264, _) => (false, "the manifest says so (webrtc.video.codec: H264)".into()),
-            (_, Some(stream)) => match unfit_picture(stream) {
+            (_, Some(stream)) => match unfit_picture(stream).or_else(|| self.unfit_input(stream.input)) {
                 None => (true, format!("{} without B-frames is fit for WebRTC", codec_name(stream))),
                 Some(reason) => (false, reason),
             },
             (_, None) => (true, "taken to be H.264 without B-frames".into()),
         })
+    }
+
+    /// Why no picture of an input can be copied. FFmpeg ends the bitstream filters of its copies with the first round of
+    /// a repeated input; from then on it sends no picture, and goes on as if nothing had happened.
+    fn unfit_input(&self, input: usize) -> Option<String> {
+        let rounds = self.inputs.get(input)?.option("-stream_loop")?;
+        (rounds != "0").then(|| "its input is repeated (-stream_loop), which FFmpeg cannot copy".into())
     }
 
     fn audio(&self, egress: &Egress, inventory: &Inventory) -> Leg {
@@ -185,6 +192,9 @@ fn unfit_picture(stream: &Stream) -> Option<String> {
     // High 10, High 4:2:2, High 4:4:4 and their Intra variants have samples that browsers do not decode.
     if ["10", "4:2:2", "4:4:4"].iter().any(|sign| stream.profile.contains(sign)) {
         return Some(format!("{name} has a sample format that browsers do not decode"));
+    }
+    if stream.is_turned {
+        return Some(format!("{name} is to be turned before it is shown, which RTP cannot say"));
     }
     (stream.reordered == Some(true)).then(|| format!("{name} has B-frames, which WebRTC receivers do not reorder"))
 }

@@ -115,6 +115,13 @@ impl Report {
                     self.inventory.streams.push(stream);
                 }
             }
+            (Place::Input(input), None) => {
+                if let Some(degrees) = line.strip_prefix("displaymatrix: rotation of ")
+                    && let Some(stream) = self.inventory.streams.last_mut().filter(|stream| stream.input == input)
+                {
+                    stream.is_turned = leading_degrees(degrees).is_some_and(|degrees| degrees.abs() >= 1.0);
+                }
+            }
             (Place::Mapping, Some(rest)) => {
                 if let Some((from, to)) = rest.split_once(" -> #")
                     && let (Some((from, _)), Some(((0, to), _))) = (stream_number(from), stream_number(to))
@@ -134,6 +141,11 @@ impl Report {
         self.place = Place::Elsewhere;
         self.metadata = None;
     }
+}
+
+/// Degrees of a display matrix, such as `-90.00 degrees`.
+fn leading_degrees(text: &str) -> Option<f64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Watches the order of frames in FFmpeg's `framecrc` output, whose lines are `stream, dts, pts, duration, size, hash`

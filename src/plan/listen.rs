@@ -32,7 +32,7 @@ impl Io {
     }
 
     /// Value of an option, the last one given.
-    fn option(&self, name: &str) -> Option<&str> {
+    pub(super) fn option(&self, name: &str) -> Option<&str> {
         let at = self.options.iter().rposition(|option| option.expose() == name)?;
         self.options.get(at + 1).map(|value| value.expose())
     }

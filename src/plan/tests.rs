@@ -109,6 +109,29 @@ fn transcode(map: &str) -> LegAction {
 }
 
 #[test]
+fn a_picture_that_is_to_be_turned_is_transcoded() {
+    let plan = live(FILE);
+    let lying = Stream { is_turned: true, ..video(0, "h264", "High") };
+    assert_eq!(choice(&plan, [lying]).video.action, transcode("0:v:0"));
+}
+
+#[test]
+fn the_picture_of_a_repeated_input_is_transcoded() {
+    for (options, action) in [
+        ("[-re, -stream_loop, '-1']", transcode("0:v:0")),
+        ("[-stream_loop, '3', -re]", transcode("0:v:0")),
+        ("[-re, -stream_loop, '0']", copy("0:v:0")),
+    ] {
+        let plan = plan(&format!(
+            "  input:\n  - {{id: in, address: film.mp4, options: {options}}}\n  webrtc: {{enabled: true}}\n"
+        ));
+        let video = choice(&plan, [video(0, "h264", "High")]).video;
+        assert_eq!(video.action, action, "{options}");
+        assert_eq!(video.reason.contains("-stream_loop"), action == transcode("0:v:0"), "{}", video.reason);
+    }
+}
+
+#[test]
 fn a_picture_is_copied_only_where_webrtc_can_play_it() {
     let plan = live(FILE);
     let picture = |stream: Stream| choice(&plan, [stream]).video;

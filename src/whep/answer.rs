@@ -134,7 +134,11 @@ pub struct Local<'a> {
 
 /// The answer to the browser.
 pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
-    let mids = accepted.iter().map(|accepted| accepted.mid.as_str()).collect::<Vec<_>>().join(" ");
+    let is_answered = |at: usize| accepted.iter().find(|accepted| accepted.at == at);
+    let in_bundle = |(at, media): &(usize, &OfferedMedia)| is_answered(*at).is_some() || is_carrier(offer, media);
+    let mids: Vec<&str> =
+        offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media.mid.as_str()).collect();
+    let mids = mids.join(" ");
     let mut sdp = format!(
         "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=msid-semantic: WMS *\r\n\
          a=ice-options:trickle\r\na=fingerprint:{}\r\n",
@@ -142,10 +146,14 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     );
     let mut first = true;
     for (at, media) in offer.media.iter().enumerate() {
-        match accepted.iter().find(|accepted| accepted.at == at) {
+        match is_answered(at) {
             Some(accepted) => {
-                write_media(&mut sdp, media, accepted, local, first);
-                first = false;
+                write_media(&mut sdp, media, accepted, local);
+                write_candidates(&mut sdp, local, std::mem::take(&mut first));
+            }
+            None if is_carrier(offer, media) => {
+                write_carrier(&mut sdp, media, local);
+                write_candidates(&mut sdp, local, std::mem::take(&mut first));
             }
             None => write!(
                 sdp,
@@ -161,7 +169,27 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     sdp
 }
 
-fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, local: &Local<'_>, first: bool) {
+/// Whether a media description has to stay although no media of the stream goes there. Where an offer bundles all media
+/// from the start (`max-bundle`), only the first one has a transport, and rejecting it would reject everything.
+fn is_carrier(offer: &Offer, media: &OfferedMedia) -> bool {
+    media.kind.is_some() && !media.codecs.is_empty() && offer.tag.as_ref() == Some(&media.mid)
+}
+
+/// A media description that carries the transport and no media.
+fn write_carrier(sdp: &mut String, media: &OfferedMedia, local: &Local<'_>) {
+    let OfferedCodec { payload_type, name, clock_rate, fmtp: _ } = &media.codecs[0];
+    let channels = if name.eq_ignore_ascii_case(Codec::Opus.name()) { "/2" } else { "" };
+    write!(
+        sdp,
+        "m={} 9 {} {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=setup:passive\r\n\
+         a=mid:{}\r\na=inactive\r\na=rtcp-mux\r\na=rtcp-mux-only\r\n\
+         a=rtpmap:{payload_type} {name}/{clock_rate}{channels}\r\n",
+        media.media, media.protocol, local.ufrag, local.password, media.mid
+    )
+    .expect("writing to a string");
+}
+
+fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, local: &Local<'_>) {
     let Accepted { at: _, mid, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc } = accepted;
     let payload_type = offered.payload_type;
     let (protocol, name, clock_rate) = (&media.protocol, codec.name(), codec.clock_rate());
@@ -194,19 +222,75 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
     }
     line(format_args!("a=ssrc:{ssrc} cname:{}", local.cname));
     line(format_args!("a=ssrc:{ssrc} msid:dragonfork {kind}"));
-    if first {
-        for (number, address) in local.announced.iter().enumerate() {
-            // Host candidates, best first (RFC 8445 section 5.1.2).
-            let priority = (126_u32 << 24) | ((65_535_u32.saturating_sub(number as u32)) << 8) | 255;
-            line(format_args!("a=candidate:{number} 1 udp {priority} {} {} typ host", address.ip(), address.port()));
-        }
-        line(format_args!("a=end-of-candidates"));
+}
+
+/// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
+fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
+    if !first {
+        return;
     }
+    for (number, address) in local.announced.iter().enumerate() {
+        let priority = (126_u32 << 24) | ((65_535_u32.saturating_sub(number as u32)) << 8) | 255;
+        let (ip, port) = (address.ip(), address.port());
+        write!(sdp, "a=candidate:{number} 1 udp {priority} {ip} {port} typ host\r\n").expect("writing to a string");
+    }
+    sdp.push_str("a=end-of-candidates\r\n");
 }
 
 fn media_name(kind: MediaKind) -> &'static str {
     match kind {
         MediaKind::Video => "video",
         MediaKind::Audio => "audio",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whep::Track;
+
+    fn answer(offer: &str, codec: Codec) -> String {
+        let offer = Offer::parse(offer).expect("it is an offer");
+        let stream = StreamMedia { tracks: vec![Track { codec, ssrc: 7, profile: None }] };
+        let accepted = accept(&offer, &stream).expect("the codec is common");
+        let announced = ["192.0.2.1:8189".parse().expect("an address")];
+        let local = Local {
+            ufrag: "ufrag",
+            password: "password",
+            fingerprint: "sha-256 00",
+            announced: &announced,
+            session: 1,
+            cname: "cname",
+        };
+        write_answer(&offer, &accepted, &local)
+    }
+
+    /// The media descriptions of a description, the session's part first.
+    fn parts(sdp: &str) -> Vec<&str> {
+        sdp.split("\r\nm=").collect()
+    }
+
+    #[test]
+    fn the_transport_of_the_bundle_stays_where_the_stream_has_nothing_for_its_media() {
+        let offer = include_str!("../../tests/offers/offer_chromium156_gathered.sdp");
+        let sdp = answer(offer, Codec::Opus);
+        let [session, video, audio] = parts(&sdp)[..] else { panic!("two media: {sdp}") };
+        assert!(session.contains("a=group:BUNDLE 0 1\r\n"), "{session}");
+        assert!(video.starts_with("video 9 ") && video.contains("a=inactive"), "{video}");
+        for wanted in ["a=ice-ufrag:ufrag", "a=setup:passive", "a=rtcp-mux", "a=candidate:0", "a=end-of-candidates"] {
+            assert!(video.contains(wanted), "{wanted} in {video}");
+        }
+        assert!(audio.starts_with("audio 9 ") && audio.contains("a=sendonly"), "{audio}");
+        assert!(!audio.contains("a=candidate"), "{audio}");
+    }
+
+    #[test]
+    fn other_media_that_the_stream_does_not_have_are_rejected() {
+        let offer = include_str!("../../tests/offers/offer_chromium156_gathered.sdp");
+        let sdp = answer(offer, Codec::H264);
+        let [session, video, audio] = parts(&sdp)[..] else { panic!("two media: {sdp}") };
+        assert!(session.contains("a=group:BUNDLE 0\r\n"), "{session}");
+        assert!(video.starts_with("video 9 ") && video.contains("a=candidate:0"), "{video}");
+        assert!(audio.starts_with("audio 0 "), "{audio}");
     }
 }

@@ -18,6 +18,8 @@ pub struct Offer {
     pub fingerprint: String,
     /// `a=setup` of the offer.
     pub setup: String,
+    /// The `a=mid` whose transport all media share, unless the answer rejects it (RFC 9143 section 7.2.1).
+    pub tag: Option<String>,
     /// The media descriptions in order.
     pub media: Vec<OfferedMedia>,
     /// Candidates that can be used: UDP, component 1, an address and no name.
@@ -89,6 +91,7 @@ impl Offer {
             password: needed("ice-pwd")?,
             fingerprint: needed("fingerprint")?,
             setup: first("setup").unwrap_or_else(|| "actpass".into()),
+            tag: group.split_whitespace().nth(1).map(str::to_owned),
             candidates: description
                 .media_descriptions
                 .iter()

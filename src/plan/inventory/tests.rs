@@ -288,3 +288,23 @@ fn reordered_frames_are_noted_of_the_stream_that_the_leg_takes() {
         assert_eq!(noted.map(|stream| stream.codec.as_str()).collect::<String>(), expected, "{specifier}");
     }
 }
+
+#[test]
+fn a_picture_that_is_to_be_turned_is_noticed() {
+    let report = read("\
+Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'phone.mp4':
+  Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), 1920x1080, 30 fps, 30 tbr (default)
+    Metadata:
+      comment         : x
+                      : displaymatrix: rotation of 90.00 degrees
+    Side data:
+      displaymatrix: rotation of -90.00 degrees
+  Stream #0:1[0x2](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), 1920x1080, 30 fps, 30 tbr
+    Metadata:
+                      : displaymatrix: rotation of 90.00 degrees
+    Side data:
+      displaymatrix: rotation of -0.00 degrees
+");
+    let turned: Vec<bool> = report.inventory().streams.iter().map(|stream| stream.is_turned).collect();
+    assert_eq!(turned, [true, false]);
+}

@@ -370,7 +370,7 @@ async fn a_listener_beside_a_file_is_waited_for_and_the_file_is_probed() {
     let sound = sample(bench.directory.path(), "sound.flv", &format!("{SOUND} -c:a aac"));
     let (listener, publisher) = rtmp(free_port());
     let legs = Legs::open();
-    let run = bench.start_with(&legs, webrtc(&[&format!("-re -stream_loop -1 {file}"), &listener]));
+    let run = bench.start_with(&legs, webrtc(&[&format!("-re {file}"), &listener]));
     assert!(matches!(bench.next().await, Event::Run(process::Event::Probing)));
     let choice = bench.legs().await;
     assert_eq!(choice.video.action, LegAction::Copy("0:v:0".into()));

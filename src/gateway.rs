@@ -1,20 +1,25 @@
 //! WebRTC out of FFmpeg's RTP: ingress, the one UDP port, the viewers' sessions and the egress.
 //!
-//! One thread ([`Engine`](engine)) owns everything: the legs' sockets, the rings, the sessions and the UDP port. So the
-//! media path takes no lock: a packet goes from its leg into the ring, and from the ring through each viewer's
-//! protection to the socket. [`Handle`] sends it commands, [`Event`]s come back.
+//! Media threads ([`media`]) read the legs into rings and send to a shard of the viewers each, one thread ([`control`])
+//! owns the sessions and receives from the UDP port. They speak by queues, so the media path takes no lock: a packet goes
+//! from its leg into a batch, and from there through each viewer's protection to the socket. [`Handle`] sends commands,
+//! [`Event`]s come back.
 //!
 //! This room never knows what FFmpeg is, nor why a stream exists.
 
 mod announce;
-mod egress;
-mod engine;
+mod control;
+mod ingest;
 mod legs;
+mod media;
+mod run;
+mod shared;
 mod socket;
-mod stream;
+mod viewer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -24,6 +29,10 @@ use crate::plan::EgressPorts;
 use crate::whep::Request;
 
 pub use legs::OpenError;
+pub use viewer::JumpReason;
+
+/// Media threads at most: a few fill any network.
+const MOST_THREADS: usize = 8;
 
 /// What a gateway is built from.
 #[derive(Clone, Debug)]
@@ -91,11 +100,39 @@ pub enum Event {
     },
 }
 
+/// How often viewers went on from the newest keyframe since the gateway started, by reason.
+#[derive(Debug, Default)]
+pub struct Totals {
+    keyframe_wanted: AtomicU64,
+    loss: AtomicU64,
+    behind: AtomicU64,
+}
+
+impl Totals {
+    fn of(&self, reason: JumpReason) -> &AtomicU64 {
+        match reason {
+            JumpReason::KeyframeWanted => &self.keyframe_wanted,
+            JumpReason::Loss => &self.loss,
+            JumpReason::Behind => &self.behind,
+        }
+    }
+
+    fn count_jump(&self, reason: JumpReason) {
+        self.of(reason).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often for this reason.
+    pub fn jumps(&self, reason: JumpReason) -> u64 {
+        self.of(reason).load(Ordering::Relaxed)
+    }
+}
+
 /// A running gateway.
 pub struct Gateway {
     handle: Handle,
     announced: Vec<SocketAddr>,
-    thread: JoinHandle<()>,
+    totals: Arc<Totals>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The way to a running gateway.
@@ -105,7 +142,7 @@ pub struct Handle {
     waker: Arc<mio::Waker>,
 }
 
-/// What the engine is told.
+/// What the control thread is told.
 enum Command {
     Open { stream: String, max_viewers: Option<usize>, reply: oneshot::Sender<Result<EgressPorts, OpenError>> },
     Configure { stream: String, max_viewers: Option<usize> },
@@ -124,21 +161,24 @@ impl Gateway {
         events: queue::UnboundedSender<Event>,
     ) -> Result<Self, StartError> {
         crate::whep::self_test(std::time::Instant::now()).map_err(StartError::SelfTest)?;
-        let port =
+        let bound =
             socket::Port::bind(config.bind).map_err(|source| StartError::Bind { address: config.bind, source })?;
-        let local = port.local_address();
+        let local = bound.0.local_address();
         let announced = announce::addresses(local, &config.announce)?;
         let (commands, inbox) = mpsc::channel();
-        let (engine, waker) = engine::Engine::new(config, port, &announced, inbox, events)?;
+        let totals = Arc::new(Totals::default());
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let (media, mut threads) = media::start(threads, &bound.0, &totals, &events)?;
+        let (control, waker) = control::Control::new(config, bound, &announced, inbox, events, media)?;
         let handle = Handle { commands, waker: Arc::new(waker) };
-        let thread = std::thread::Builder::new().name("webrtc".into()).spawn(move || engine.run())?;
+        threads.push(std::thread::Builder::new().name("webrtc".into()).spawn(move || control.run())?);
         let forward = handle.clone();
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 forward.send(Command::Whep(request));
             }
         });
-        Ok(Self { handle, announced, thread })
+        Ok(Self { handle, announced, totals, threads })
     }
 
     /// The way to it.
@@ -151,23 +191,30 @@ impl Gateway {
         &self.announced
     }
 
-    /// Whether its thread has ended, which it does only when told to.
+    /// How often viewers went on from the newest keyframe.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Whether one of its threads has ended, which they do only when told to.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Says goodbye to every viewer and ends.
     pub fn shutdown(self) {
         self.handle.send(Command::Shutdown);
-        if self.thread.join().is_err() {
-            tracing::error!("the WebRTC thread panicked");
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the WebRTC gateway panicked");
+            }
         }
     }
 }
 
 impl Handle {
     fn send(&self, command: Command) {
-        // An engine that has ended drops the command, and with it the reply that somebody may wait for.
+        // A gateway that has ended drops the command, and with it the reply that somebody may wait for.
         if self.commands.send(command).is_ok()
             && let Err(error) = self.waker.wake()
         {

@@ -5,6 +5,8 @@
 //!
 //! This room never knows who sends and who watches.
 
+mod assembler;
+mod batch;
 mod clock;
 mod codec;
 mod continuity;
@@ -12,9 +14,11 @@ mod h264;
 mod packet;
 mod ring;
 
+pub use assembler::Assembler;
+pub use batch::{Batch, Packet};
 pub use clock::{IngestClock, ntp};
 pub use codec::{Codec, MediaKind};
 pub use continuity::{Continuity, Placed};
 pub use h264::{Access, SpsProfile};
 pub use packet::{PacketView, is_rtcp};
-pub use ring::{Entry, Limits, Ring};
+pub use ring::{Limits, Ring};

@@ -14,7 +14,7 @@ mod tap;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use answer::Accepted;
+pub use answer::{Accepted, Retransmission};
 pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit};
 pub use tap::UnknownDerivation;
@@ -40,6 +40,8 @@ pub struct Track {
     pub codec: Codec,
     /// SSRC on the wire, the same for all viewers.
     pub ssrc: u32,
+    /// SSRC of its retransmission stream, for viewers that offer one.
+    pub retransmission_ssrc: u32,
     /// Profile that is really sent, once it is known.
     pub profile: Option<SpsProfile>,
 }

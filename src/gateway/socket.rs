@@ -2,25 +2,35 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 const BUFFER: usize = 8 << 20;
+/// Datagrams that one call takes at most.
+const AT_ONCE: usize = 8;
 /// Room for one receive offload.
 const RECEIVE: usize = 1 << 16;
 
-/// The bound port: answers leave from the address that was reached, runs of equal packets leave as one call.
+/// The bound port, to send by from every thread: answers leave from the address that was reached, runs of equal packets
+/// leave as one call.
 pub struct Port {
-    socket: mio::net::UdpSocket,
+    socket: std::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+}
+
+/// The bound port, to receive by from one thread.
+pub struct Receiver {
+    port: Arc<Port>,
+    socket: mio::net::UdpSocket,
     buffer: Vec<u8>,
 }
 
 impl Port {
     /// Binds. An unspecified IPv6 address serves IPv4 too, and falls back to IPv4 alone where there is no IPv6.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr) -> io::Result<(Arc<Self>, Receiver)> {
         let socket = match try_bind(address) {
             Err(error) if is_without_ipv6(&error) && address.ip().is_unspecified() && address.is_ipv6() => {
                 try_bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))?
@@ -30,43 +40,15 @@ impl Port {
         let socket: std::net::UdpSocket = socket.into();
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        let batch = BATCH_SIZE.min(8);
-        Ok(Self { socket: mio::net::UdpSocket::from_std(socket), state, local, buffer: vec![0; batch * RECEIVE] })
+        let receiving = mio::net::UdpSocket::from_std(socket.try_clone()?);
+        let port = Arc::new(Self { socket, state, local });
+        let receiver = Receiver { port: port.clone(), socket: receiving, buffer: vec![0; AT_ONCE * RECEIVE] };
+        Ok((port, receiver))
     }
 
     /// The bound address.
     pub fn local_address(&self) -> SocketAddr {
         self.local
-    }
-
-    /// The socket, for registration.
-    pub fn source(&mut self) -> &mut mio::net::UdpSocket {
-        &mut self.socket
-    }
-
-    /// Hands every waiting datagram to `take`, with its sender and the address that it reached, `limit` calls at most.
-    /// Whether more may wait.
-    pub fn receive(&mut self, limit: usize, mut take: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> bool {
-        for _ in 0..limit {
-            let mut metas = [RecvMeta::default(); 8];
-            let mut slices = self.buffer.chunks_mut(RECEIVE).map(IoSliceMut::new).collect::<Vec<_>>();
-            let count = match self.state.recv((&self.socket).into(), &mut slices, &mut metas) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => {
-                    // An unreachable viewer makes the socket report it here; the datagram behind it is still there.
-                    tracing::trace!(%error, "receive");
-                    continue;
-                }
-            };
-            for (slice, meta) in slices.iter().zip(&metas[..count]) {
-                for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
-                    let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-                    take(from, meta.dst_ip.map(|address| address.to_canonical()), datagram);
-                }
-            }
-        }
-        true
     }
 
     /// Packets that one call can send.
@@ -104,6 +86,38 @@ impl Port {
     }
 }
 
+impl Receiver {
+    /// The socket, for registration.
+    pub fn source(&mut self) -> &mut mio::net::UdpSocket {
+        &mut self.socket
+    }
+
+    /// Hands every waiting datagram to `take`, with its sender and the address that it reached, `limit` calls at most.
+    /// Whether more may wait.
+    pub fn receive(&mut self, limit: usize, mut take: impl FnMut(SocketAddr, Option<IpAddr>, &[u8])) -> bool {
+        for _ in 0..limit {
+            let mut metas = [RecvMeta::default(); AT_ONCE];
+            let mut slices = self.buffer.chunks_mut(RECEIVE).map(IoSliceMut::new).collect::<Vec<_>>();
+            let count = match self.port.state.recv((&self.socket).into(), &mut slices, &mut metas) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    // An unreachable viewer makes the socket report it here; the datagram behind it is still there.
+                    tracing::trace!(%error, "receive");
+                    continue;
+                }
+            };
+            for (slice, meta) in slices.iter().zip(&metas[..count]) {
+                for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
+                    let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                    take(from, meta.dst_ip.map(|address| address.to_canonical()), datagram);
+                }
+            }
+        }
+        true
+    }
+}
+
 fn try_bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -130,7 +144,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn exchange(bind: &str, reach: &str) {
-        let mut port = Port::bind(bind.parse().expect("an address")).expect("a free port");
+        let (port, mut receiver) = Port::bind(bind.parse().expect("an address")).expect("a free port");
         let reach = SocketAddr::new(reach.parse().expect("an address"), port.local_address().port());
         let viewer = std::net::UdpSocket::bind(SocketAddr::new(reach.ip(), 0)).expect("a free port");
         viewer.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
@@ -138,7 +152,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut got = None;
         while got.is_none() && Instant::now() < deadline {
-            port.receive(1, |from, to, datagram| got = Some((from, to, datagram.to_vec())));
+            receiver.receive(1, |from, to, datagram| got = Some((from, to, datagram.to_vec())));
         }
         let (from, to, datagram) = got.expect("the datagram came");
         assert_eq!((from, to, datagram), (viewer.local_addr().expect("bound"), Some(reach.ip()), b"hello".to_vec()));

@@ -1,17 +1,15 @@
 //! The last seconds of one leg, one copy of each packet for all viewers, with an index of its keyframes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::codec::Codec;
-use super::continuity::Placed;
-use super::h264::{self, Access, SpsProfile};
-use super::packet::PacketView;
+use super::batch::{Batch, Packet};
 
 /// How much a ring keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Packets older than this go.
+    /// Batches older than this go.
     pub age: Duration,
     /// Payload octets beyond this go, oldest first.
     pub octets: usize,
@@ -23,154 +21,73 @@ impl Default for Limits {
     }
 }
 
-/// One packet of the ring.
-#[derive(Debug)]
-pub struct Entry {
-    /// Timestamp on the wire.
-    pub timestamp: u32,
-    /// Marker bit.
-    pub marker: bool,
-    /// The payload; empty for a packet that never came.
-    pub payload: Vec<u8>,
-    /// When it came.
-    pub at: Instant,
-}
-
-impl Entry {
-    /// Whether the packet came.
-    pub fn is_present(&self) -> bool {
-        !self.payload.is_empty()
-    }
-}
-
-/// The last seconds of one leg.
-#[derive(Debug)]
+/// The last seconds of one leg. A clone shares the packets.
+#[derive(Clone, Debug)]
 pub struct Ring {
-    codec: Codec,
     limits: Limits,
-    entries: VecDeque<Entry>,
-    /// Sequence number of the first entry.
-    first: u64,
+    batches: VecDeque<Arc<Batch>>,
     octets: usize,
     /// First packets of the access units that hold a keyframe, oldest first.
     keyframes: VecDeque<u64>,
-    /// The access unit that is being received: its timestamp and first packet.
-    unit: Option<(u32, u64)>,
-    profile: Option<SpsProfile>,
-    /// Payload buffers to use again, so that a full ring allocates nothing.
-    spare: Vec<Vec<u8>>,
+    head: u64,
 }
 
 impl Ring {
     /// An empty ring.
-    pub fn new(codec: Codec, limits: Limits) -> Self {
-        Self {
-            codec,
-            limits,
-            entries: VecDeque::new(),
-            first: 0,
-            octets: 0,
-            keyframes: VecDeque::new(),
-            unit: None,
-            profile: None,
-            spare: Vec::new(),
-        }
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, batches: VecDeque::new(), octets: 0, keyframes: VecDeque::new(), head: 0 }
     }
 
-    /// Takes a packet in. One that is older than the ring, or there already, is left out.
-    pub fn push(&mut self, placed: Placed, packet: &PacketView<'_>, now: Instant) {
-        if packet.payload.is_empty() {
-            return;
+    /// Takes a batch in that comes after all others; what is too old goes to `dropped`.
+    pub fn push(&mut self, batch: Arc<Batch>, now: Instant, mut dropped: impl FnMut(Arc<Batch>)) {
+        let Some(end) = batch.end() else { return };
+        if batch.begins_run() {
+            // What is there may still be resent, and nobody starts with it any more.
+            self.keyframes.clear();
         }
-        if self.entries.is_empty() {
-            self.first = placed.sequence;
-        }
-        let Some(offset) = placed.sequence.checked_sub(self.first).map(|offset| offset as usize) else {
-            return;
-        };
-        if self.entries.get(offset).is_some_and(Entry::is_present) {
-            return;
-        }
-        let mut payload = self.spare.pop().unwrap_or_default();
-        payload.extend_from_slice(packet.payload);
-        if self.codec == Codec::H264 {
-            h264::repair_importance(&mut payload);
-        }
-        while self.entries.len() <= offset {
-            self.entries.push_back(Entry { timestamp: placed.timestamp, marker: false, payload: Vec::new(), at: now });
-        }
-        self.octets += payload.len();
-        self.entries[offset] = Entry { timestamp: placed.timestamp, marker: packet.marker, payload, at: now };
-        self.note_keyframe(placed.sequence, placed.timestamp);
-        self.drop_old(now);
-    }
-
-    fn note_keyframe(&mut self, sequence: u64, timestamp: u32) {
-        if self.codec.kind() == super::MediaKind::Audio {
-            return;
-        }
-        let start = match self.unit {
-            Some((unit, start)) if unit == timestamp && start <= sequence => start,
-            _ => sequence,
-        };
-        self.unit = Some((timestamp, start));
-        let access = Access::of(&self.entries[(sequence - self.first) as usize].payload);
-        if access.sps.is_some() {
-            self.profile = access.sps;
-        }
-        if access.idr && self.keyframes.back().is_none_or(|last| *last < start) {
-            self.keyframes.push_back(start);
-        }
-    }
-
-    fn drop_old(&mut self, now: Instant) {
-        while let Some(oldest) = self.entries.front() {
-            let old = now.saturating_duration_since(oldest.at) > self.limits.age;
-            if !(old || self.octets > self.limits.octets) || self.entries.len() == 1 {
+        self.keyframes.extend(batch.keyframe());
+        self.octets += batch.size();
+        self.head = end;
+        self.batches.push_back(batch);
+        while let Some(oldest) = self.batches.front().filter(|_| self.batches.len() > 1) {
+            let old = now.saturating_duration_since(oldest.at()) > self.limits.age;
+            if !old && self.octets <= self.limits.octets {
                 break;
             }
-            let Some(mut entry) = self.entries.pop_front() else { break };
-            self.first += 1;
-            self.octets -= entry.payload.len();
-            if entry.payload.capacity() > 0 && self.spare.len() < 64 {
-                entry.payload.clear();
-                self.spare.push(entry.payload);
-            }
+            let Some(batch) = self.batches.pop_front() else { break };
+            self.octets -= batch.size();
+            dropped(batch);
         }
-        while self.keyframes.front().is_some_and(|keyframe| *keyframe < self.first) {
+        let tail = self.tail();
+        while self.keyframes.front().is_some_and(|keyframe| *keyframe < tail) {
             self.keyframes.pop_front();
         }
     }
 
-    /// Forgets every packet and keeps counting.
-    pub fn clear(&mut self) {
-        self.first = self.head();
-        self.entries.clear();
-        self.keyframes.clear();
-        self.octets = 0;
-        self.unit = None;
-    }
-
-    /// A new run begins: what is there may still be resent, and nobody starts with it any more.
-    pub fn begin_run(&mut self) {
-        self.keyframes.clear();
-        self.unit = None;
+    /// The packets whose sequence number is not below this one, in order.
+    pub fn packets_from(&self, sequence: u64) -> impl Iterator<Item = Packet<'_>> {
+        // Most ask for the newest batch.
+        let newest = self.batches.len().saturating_sub(1);
+        let start = match self.batches.back().and_then(|batch| batch.first()) {
+            Some(first) if first <= sequence => newest,
+            _ => self.batches.partition_point(|batch| batch.end().is_none_or(|end| end <= sequence)),
+        };
+        self.batches.range(start..).flat_map(move |batch| batch.packets_from(sequence))
     }
 
     /// The packet with this sequence number, where it came and is still there.
-    pub fn get(&self, sequence: u64) -> Option<&Entry> {
-        let offset = sequence.checked_sub(self.first)?;
-        self.entries.get(offset as usize).filter(|entry| entry.is_present())
+    pub fn packet(&self, sequence: u64) -> Option<Packet<'_>> {
+        self.packets_from(sequence).next().filter(|packet| packet.sequence == sequence)
     }
 
     /// Sequence number of the oldest packet.
     pub fn tail(&self) -> u64 {
-        self.first
+        self.batches.front().and_then(|batch| batch.first()).unwrap_or(self.head)
     }
 
     /// Sequence number that the next packet in order will have.
     pub fn head(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.head
     }
 
     /// First packet of the newest keyframe's access unit, parameter sets included.
@@ -178,19 +95,16 @@ impl Ring {
         self.keyframes.back().copied()
     }
 
-    /// Profile of the newest sequence parameter set.
-    pub fn profile(&self) -> Option<SpsProfile> {
-        self.profile
-    }
-
     /// Whether no packet is there.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.batches.is_empty()
     }
 
-    /// When the newest packet came.
-    pub fn newest_at(&self) -> Option<Instant> {
-        self.entries.back().map(|entry| entry.at)
+    /// Payload octets a second over all that is there; 0 where that is too short to tell.
+    pub fn rate(&self) -> u64 {
+        let (Some(oldest), Some(newest)) = (self.batches.front(), self.batches.back()) else { return 0 };
+        let millis = newest.at().saturating_duration_since(oldest.at()).as_millis() as u64;
+        if millis < 500 { 0 } else { self.octets as u64 * 1000 / millis }
     }
 }
 
@@ -198,81 +112,81 @@ impl Ring {
 mod tests {
     use super::*;
 
-    const STAP: &[u8] = &[0x18, 0, 4, 0x67, 0x42, 0xc0, 0x1f, 0, 2, 0x68, 0xce];
-    const IDR: &[u8] = &[0x7c, 0x85, 1];
-    const SLICE: &[u8] = &[0x41, 0x9a];
+    fn batch(sequences: std::ops::Range<u64>, size: usize, at: Instant) -> Arc<Batch> {
+        let mut batch = Batch::renew(None, at);
+        for sequence in sequences {
+            change(&mut batch).push(Packet { sequence, timestamp: 0, marker: false, payload: &vec![1; size] });
+        }
+        batch
+    }
 
-    fn push(ring: &mut Ring, sequence: u64, timestamp: u32, payload: &[u8], now: Instant) {
-        let packet = PacketView { marker: false, payload_type: 102, sequence_number: 0, timestamp, ssrc: 1, payload };
-        ring.push(Placed { sequence, timestamp, new_run: false }, &packet, now);
+    fn change(batch: &mut Arc<Batch>) -> &mut Batch {
+        Arc::get_mut(batch).expect("nobody else has it")
+    }
+
+    fn push(ring: &mut Ring, batch: Arc<Batch>) {
+        let now = batch.at();
+        ring.push(batch, now, drop);
     }
 
     #[test]
-    fn a_keyframe_begins_with_its_parameter_sets() {
-        let now = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits::default());
-        push(&mut ring, 0, 0, SLICE, now);
-        push(&mut ring, 1, 3000, STAP, now);
-        assert_eq!(ring.newest_keyframe(), None, "parameter sets alone are no keyframe");
-        push(&mut ring, 2, 3000, IDR, now);
-        push(&mut ring, 3, 3000, IDR, now);
-        push(&mut ring, 4, 6000, SLICE, now);
-        assert_eq!(ring.newest_keyframe(), Some(1));
-        assert_eq!(ring.profile().map(|profile| profile.profile), Some(0x42));
-        assert_eq!(ring.head(), 5);
-    }
-
-    #[test]
-    fn packets_older_than_the_limit_go_and_take_their_keyframe_with_them() {
+    fn batches_older_than_the_limit_go_and_take_their_keyframe_with_them() {
         let start = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits { age: Duration::from_secs(1), octets: 1 << 20 });
-        push(&mut ring, 0, 0, IDR, start);
-        push(&mut ring, 1, 3000, SLICE, start + Duration::from_millis(500));
-        push(&mut ring, 2, 6000, SLICE, start + Duration::from_millis(1400));
+        let mut ring = Ring::new(Limits { age: Duration::from_secs(1), octets: 1 << 20 });
+        let mut keyframe = batch(0..1, 3, start);
+        change(&mut keyframe).note_keyframe(0);
+        push(&mut ring, keyframe);
+        assert_eq!(ring.newest_keyframe(), Some(0));
+        push(&mut ring, batch(1..2, 3, start + Duration::from_millis(500)));
+        push(&mut ring, batch(2..3, 3, start + Duration::from_millis(1400)));
         assert_eq!((ring.tail(), ring.newest_keyframe()), (1, None));
-        assert!(ring.get(0).is_none() && ring.get(1).is_some());
+        assert!(ring.packet(0).is_none() && ring.packet(1).is_some());
     }
 
     #[test]
     fn octets_are_bounded() {
         let now = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits { age: Duration::from_secs(8), octets: 100 });
+        let mut ring = Ring::new(Limits { age: Duration::from_secs(8), octets: 100 });
         for sequence in 0..200 {
-            push(&mut ring, sequence, sequence as u32, &[0x41; 10], now);
+            push(&mut ring, batch(sequence..sequence + 1, 10, now));
         }
         assert_eq!(ring.head() - ring.tail(), 10);
     }
 
     #[test]
-    fn a_lost_packet_is_absent_until_it_comes() {
+    fn packets_are_found_over_batches_and_a_lost_one_is_absent() {
         let now = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits::default());
-        push(&mut ring, 0, 0, SLICE, now);
-        push(&mut ring, 2, 0, SLICE, now);
-        assert!(ring.get(1).is_none());
-        push(&mut ring, 1, 0, SLICE, now);
-        assert!(ring.get(1).is_some());
-        assert_eq!(ring.head(), 3);
+        let mut ring = Ring::new(Limits::default());
+        push(&mut ring, batch(0..3, 1, now));
+        push(&mut ring, batch(5..7, 1, now));
+        push(&mut ring, batch(7..8, 1, now));
+        let from = |sequence| ring.packets_from(sequence).map(|packet| packet.sequence).collect::<Vec<_>>();
+        assert_eq!((from(1), from(4), from(7), from(8)), (vec![1, 2, 5, 6, 7], vec![5, 6, 7], vec![7], vec![]));
+        assert!(ring.packet(4).is_none() && ring.packet(6).is_some());
+        assert_eq!((ring.tail(), ring.head()), (0, 8));
     }
 
     #[test]
     fn nobody_starts_with_a_keyframe_of_the_run_before() {
         let now = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits::default());
-        push(&mut ring, 0, 0, IDR, now);
-        ring.begin_run();
+        let mut ring = Ring::new(Limits::default());
+        let mut keyframe = batch(0..1, 1, now);
+        change(&mut keyframe).note_keyframe(0);
+        push(&mut ring, keyframe);
+        let mut again = batch(1..2, 1, now);
+        change(&mut again).note_new_run();
+        push(&mut ring, again);
         assert_eq!(ring.newest_keyframe(), None);
-        assert!(ring.get(0).is_some());
+        assert!(ring.packet(0).is_some());
     }
 
     #[test]
-    fn a_cleared_ring_goes_on_counting() {
+    fn the_rate_is_that_of_what_is_there() {
         let now = Instant::now();
-        let mut ring = Ring::new(Codec::H264, Limits::default());
-        push(&mut ring, 0, 0, IDR, now);
-        ring.clear();
-        assert_eq!((ring.tail(), ring.head(), ring.newest_keyframe()), (1, 1, None));
-        push(&mut ring, 1, 0, SLICE, now);
-        assert_eq!(ring.head(), 2);
+        let mut ring = Ring::new(Limits::default());
+        for step in 0..11_u64 {
+            push(&mut ring, batch(step..step + 1, 1000, now + Duration::from_millis(100 * step)));
+        }
+        assert_eq!(ring.rate(), 11_000);
     }
 }

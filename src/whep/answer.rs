@@ -35,6 +35,17 @@ pub struct Accepted {
     pub playout_delay_extension: Option<u8>,
     /// SSRC of the media.
     pub ssrc: u32,
+    /// How lost packets are resent; `None` resends the same packet again.
+    pub retransmission: Option<Retransmission>,
+}
+
+/// A retransmission stream (RFC 4588).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retransmission {
+    /// Its payload type.
+    pub payload_type: u8,
+    /// Its SSRC.
+    pub ssrc: u32,
 }
 
 /// Chooses what is answered: of each kind the first media description that has the stream's codec.
@@ -60,6 +71,9 @@ pub fn accept(offer: &Offer, stream: &StreamMedia) -> Result<Vec<Accepted>, Refu
                     .extension(PLAYOUT_DELAY)
                     .filter(|_| media.kind == Some(MediaKind::Video)),
                 ssrc: track.ssrc,
+                retransmission: media
+                    .retransmission(offered)
+                    .map(|payload_type| Retransmission { payload_type, ssrc: track.retransmission_ssrc }),
             }),
             None => missed.push(format!("m={} lacks {}", media.media, track.codec.name())),
         }
@@ -190,13 +204,17 @@ fn write_carrier(sdp: &mut String, media: &OfferedMedia, local: &Local<'_>) {
 }
 
 fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, local: &Local<'_>) {
-    let Accepted { at: _, mid, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc } = accepted;
+    let Accepted { at: _, mid, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc, retransmission } =
+        accepted;
     let payload_type = offered.payload_type;
     let (protocol, name, clock_rate) = (&media.protocol, codec.name(), codec.clock_rate());
     let kind = media_name(codec.kind());
     let channels = if *codec == Codec::Opus { "/2" } else { "" };
     let mut line = |text: std::fmt::Arguments<'_>| write!(sdp, "{text}\r\n").expect("writing to a string");
-    line(format_args!("m={kind} 9 {protocol} {payload_type}"));
+    match retransmission {
+        Some(rtx) => line(format_args!("m={kind} 9 {protocol} {payload_type} {}", rtx.payload_type)),
+        None => line(format_args!("m={kind} 9 {protocol} {payload_type}")),
+    }
     line(format_args!("c=IN IP4 0.0.0.0"));
     line(format_args!("a=ice-ufrag:{}", local.ufrag));
     line(format_args!("a=ice-pwd:{}", local.password));
@@ -220,8 +238,15 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
             line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
         }
     }
-    line(format_args!("a=ssrc:{ssrc} cname:{}", local.cname));
-    line(format_args!("a=ssrc:{ssrc} msid:dragonfork {kind}"));
+    if let Some(Retransmission { payload_type: rtx, ssrc: resent }) = retransmission {
+        line(format_args!("a=rtpmap:{rtx} rtx/{clock_rate}"));
+        line(format_args!("a=fmtp:{rtx} apt={payload_type}"));
+        line(format_args!("a=ssrc-group:FID {ssrc} {resent}"));
+    }
+    for ssrc in [Some(*ssrc), retransmission.map(|rtx| rtx.ssrc)].into_iter().flatten() {
+        line(format_args!("a=ssrc:{ssrc} cname:{}", local.cname));
+        line(format_args!("a=ssrc:{ssrc} msid:dragonfork {kind}"));
+    }
 }
 
 /// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
@@ -251,7 +276,7 @@ mod tests {
 
     fn answer(offer: &str, codec: Codec) -> String {
         let offer = Offer::parse(offer).expect("it is an offer");
-        let stream = StreamMedia { tracks: vec![Track { codec, ssrc: 7, profile: None }] };
+        let stream = StreamMedia { tracks: vec![Track { codec, ssrc: 7, retransmission_ssrc: 8, profile: None }] };
         let accepted = accept(&offer, &stream).expect("the codec is common");
         let announced = ["192.0.2.1:8189".parse().expect("an address")];
         let local = Local {

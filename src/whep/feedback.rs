@@ -1,17 +1,29 @@
-//! Brings a viewer's RTCP out of the WebRTC engine, which otherwise keeps it to itself.
+//! Brings a viewer's RTCP out of the WebRTC engine.
+//!
+//! The engine hands on what speaks first of a track that it knows. A browser's report may speak first of a retransmission
+//! stream, which is the egress's own and no track of the engine, so what comes is taken before the engine judges it.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
-/// Marks every RTCP packet that comes in for delivery.
-#[derive(Default)]
+/// Takes every RTCP packet that comes in out of the engine.
 pub struct Deliver {
+    heard: Sender<Vec<Box<dyn rtcp::Packet>>>,
     read: VecDeque<TaggedPacket>,
     write: VecDeque<TaggedPacket>,
+}
+
+impl Deliver {
+    /// What comes goes to `heard`.
+    pub fn new(heard: Sender<Vec<Box<dyn rtcp::Packet>>>) -> Self {
+        Self { heard, read: VecDeque::new(), write: VecDeque::new() }
+    }
 }
 
 impl Protocol<TaggedPacket, TaggedPacket, ()> for Deliver {
@@ -21,11 +33,12 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Deliver {
     type Error = Error;
     type Time = Instant;
 
-    fn handle_read(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
-        if matches!(packet.message.packet, Packet::Rtcp(_)) {
-            packet.message.add(Attribute::DeliverToApplication);
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        match packet.message.packet {
+            // A session that is gone hears nothing any more.
+            Packet::Rtcp(packets) => drop(self.heard.send(packets)),
+            _ => self.read.push_back(packet),
         }
-        self.read.push_back(packet);
         Ok(())
     }
     fn poll_read(&mut self) -> Option<TaggedPacket> {

@@ -169,6 +169,15 @@ impl OfferedMedia {
         }
     }
 
+    /// Payload type of the retransmission stream for a codec (RFC 4588 section 8.6).
+    pub fn retransmission(&self, codec: &OfferedCodec) -> Option<u8> {
+        let apt = codec.payload_type.to_string();
+        let is_for = |offered: &&OfferedCodec| {
+            offered.name.eq_ignore_ascii_case("rtx") && offered.parameter("apt") == Some(apt.as_str())
+        };
+        self.codecs.iter().find(is_for).map(|rtx| rtx.payload_type)
+    }
+
     /// Id of a header extension.
     pub fn extension(&self, uri: &str) -> Option<u8> {
         self.extensions.iter().find(|(_, offered)| offered == uri).map(|(id, _)| *id)

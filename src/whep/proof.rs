@@ -161,7 +161,7 @@ pub fn self_test(start: Instant) -> Result<(), String> {
         canonical: vec![gateway_address],
         announced: vec![gateway_address],
     };
-    let track = |codec, ssrc| Track { codec, ssrc, profile: None };
+    let track = |codec, ssrc| Track { codec, ssrc, retransmission_ssrc: ssrc + 100, profile: None };
     let stream = StreamMedia { tracks: vec![track(Codec::H264, 11), track(Codec::Opus, 12)] };
     let mut watcher = Watcher::new(watcher_address, start).map_err(failed)?;
     let (mut session, answer) =
@@ -179,7 +179,7 @@ pub fn self_test(start: Instant) -> Result<(), String> {
                 Event::Connected { protector: heard, .. } => protector = Some(heard),
                 Event::Broken(unknown) => return Err(unknown.to_string()),
                 Event::Closed(why) => return Err(format!("the handshake failed: {why}")),
-                Event::Moved(_) | Event::Lost { .. } | Event::KeyframeWanted => {}
+                Event::Moved(_) | Event::Lost { .. } | Event::KeyframeWanted | Event::FractionLost(_) => {}
             }
         }
         let connected = watcher.is_connected();

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -15,7 +16,6 @@ use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MediaEngine};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
-use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use rtc::peer_connection::transport::{
@@ -77,6 +77,9 @@ pub enum Event {
     },
     /// The viewer cannot go on without a keyframe (PLI or FIR).
     KeyframeWanted,
+    /// The viewer lost so many of 256 packets since its last report (RFC 3550 section 6.4.1), of the track where it was
+    /// worst.
+    FractionLost(u8),
     /// The session is over.
     Closed(&'static str),
     /// The session cannot go on: the engine is not what this program was built for.
@@ -103,6 +106,7 @@ pub struct Session {
     etag: String,
     deadline: Option<Instant>,
     remote: Option<SocketAddr>,
+    heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
     feedback: VecDeque<Event>,
     closed: bool,
 }
@@ -121,7 +125,8 @@ impl Session {
         let unreadable =
             |error: rtc::shared::error::Error| Refusal::Malformed(format!("the SDP offer cannot be answered: {error}"));
         let tap = Arc::new(KeyTap::new(settings.provider.clone()));
-        let mut peer = build_peer(tap.clone(), &accepted, now).map_err(unreadable)?;
+        let (deliver, heard) = channel();
+        let mut peer = build_peer(tap.clone(), deliver, &accepted, now).map_err(unreadable)?;
         let mut senders = Vec::new();
         for accepted in &accepted {
             let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
@@ -162,6 +167,7 @@ impl Session {
             remote_ufrag: offer.ufrag,
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
+            heard,
             feedback: VecDeque::new(),
             closed: false,
         };
@@ -257,10 +263,8 @@ impl Session {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             return Some(self.over("the viewer did not connect"));
         }
-        while let Some(message) = self.peer.poll_read() {
-            if let RTCMessage::RtcpPacket(_, packets) = message.message {
-                self.feedback.extend(packets.iter().filter_map(|packet| feedback(packet.as_ref())));
-            }
+        while let Ok(packets) = self.heard.try_recv() {
+            self.feedback.extend(packets.iter().filter_map(|packet| feedback(packet.as_ref())));
         }
         if let Some(event) = self.feedback.pop_front() {
             return Some(event);
@@ -320,17 +324,22 @@ impl Session {
 fn feedback(packet: &dyn rtcp::Packet) -> Option<Event> {
     use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
     use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    use rtcp::receiver_report::ReceiverReport;
     use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
     let packet = packet.as_any();
     if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
         let sequence_numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
         return Some(Event::Lost { ssrc: nack.media_ssrc, sequence_numbers });
     }
+    if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
+        return report.reports.iter().map(|report| report.fraction_lost).max().map(Event::FractionLost);
+    }
     (packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()).then_some(Event::KeyframeWanted)
 }
 
 fn build_peer(
     tap: Arc<KeyTap>,
+    deliver: Sender<Vec<Box<dyn rtcp::Packet>>>,
     accepted: &[Accepted],
     now: Instant,
 ) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
@@ -354,7 +363,7 @@ fn build_peer(
     RTCPeerConnectionBuilder::new()
         .with_media_engine(media)
         .with_setting_engine(settings)
-        .with_interceptor_registry(Registry::new().with(Slot::from(20_000), Deliver::default()))
+        .with_interceptor_registry(Registry::new().with(Slot::from(20_000), Deliver::new(deliver)))
         .build(now)
 }
 

@@ -1,8 +1,10 @@
-//! The thread that owns the gateway: waits for datagrams, commands and timers, and does what they ask.
+//! The thread that owns the sessions: waits for datagrams of viewers, commands and timers, and does what they ask. Media
+//! is the media threads' business.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,100 +14,150 @@ use rtc::rtcp::sender_report::SenderReport;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::announce::canonical;
-use super::egress::{Batch, Viewer};
+use super::ingest::Leg;
 use super::legs::Legs;
-use super::socket::Port;
-use super::stream::{HOLD, Stream};
+use super::media::{self, Mailbox};
+use super::shared::{LegState, Sent, StreamState};
+use super::socket::{Port, Receiver as Datagrams};
+use super::viewer::{JumpReason, Viewer};
 use super::{Command, Config, Event, OpenError};
-use crate::plan::EgressPorts;
-use crate::rtp::{MediaKind, ntp};
-use crate::whep::{self, Answer, Refusal, Request, Session, Settings};
+use crate::plan::{AUDIO_PAYLOAD_TYPE, EgressPorts, VIDEO_PAYLOAD_TYPE};
+use crate::rtp::{Codec, MediaKind, ntp};
+use crate::srtp::Protector;
+use crate::whep::{self, Answer, Refusal, Request, Session, Settings, StreamMedia, Track};
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
-const FIRST_LEG: usize = 2;
 
 /// Sender reports go out this often (RFC 3550 section 6.2 allows it for sessions of this size).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Viewers that catch up are given their next chunk after this.
-const CATCH_UP_INTERVAL: Duration = Duration::from_millis(2);
+/// A stream's viewers stay with the thread that reads its legs up to this number; more go where the load is least.
+const HOME: usize = 128;
+/// A viewer that loses so many of 256 packets, for so long, goes on from the newest keyframe.
+const HEAVY_LOSS: u8 = 64;
+const HEAVY_LOSS_TIME: Duration = Duration::from_secs(3);
 /// Streams are looked at this often for media that does not come any more.
 const LIVENESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Calls to the system for datagrams of viewers before others have their turn.
 const RECEIVE_CALLS: usize = 32;
 
-/// Everything of the gateway.
-pub struct Engine {
+/// Everything of the gateway but the media.
+pub struct Control {
     poll: Poll,
-    port: Port,
+    port: Arc<Port>,
+    datagrams: Datagrams,
     inbox: Receiver<Command>,
     events: UnboundedSender<Event>,
     settings: Settings,
     max_viewers: usize,
     max_viewers_per_stream: usize,
+    media: Vec<Mailbox>,
+    /// Viewers of each media thread.
+    loads: Vec<usize>,
     streams: BTreeMap<String, Stream>,
-    legs: HashMap<Token, (String, MediaKind)>,
-    next_leg: usize,
     viewers: HashMap<String, WhepViewer>,
     by_ufrag: HashMap<String, String>,
     by_address: HashMap<SocketAddr, String>,
-    batch: Batch,
-    datagram: Vec<u8>,
-    unread: Vec<Token>,
+    more_datagrams: bool,
     next_liveness: Instant,
-    sessions: u64,
+    numbers: u64,
+    reference: Instant,
 }
 
-/// One viewer: the session, and the media once it has connected.
+/// A stream with its legs open.
+struct Stream {
+    /// Number of the stream among the media threads.
+    id: u64,
+    state: Arc<StreamState>,
+    ports: EgressPorts,
+    /// The thread that reads its legs.
+    home: usize,
+    /// Viewers that are sent media, by thread.
+    shards: Vec<usize>,
+    /// Cap of its own, from the manifest.
+    max_viewers: Option<usize>,
+    /// Legs that FFmpeg sends; unknown before it was started.
+    expected: Option<(bool, bool)>,
+    /// Sessions of its viewers.
+    viewers: Vec<String>,
+    /// What was last told of it: picture and sound come.
+    told: (bool, bool),
+}
+
+/// One viewer: the session, and where its media is sent once it has connected.
 struct WhepViewer {
     stream: String,
     session: Session,
-    media: Option<Viewer>,
+    /// Number of the viewer among the media threads.
+    number: u64,
+    /// The thread that sends its media.
+    thread: Option<usize>,
+    /// What was sent of each track: kind and SSRC.
+    sent: Vec<(MediaKind, u32, Arc<Sent>)>,
     /// Address of this machine that the viewer reached.
     local: Option<IpAddr>,
     next_report: Instant,
     due: Option<Instant>,
-    behind: bool,
+    lossy_since: Option<Instant>,
 }
 
-impl Engine {
-    /// An engine over a bound port, and the waker for its inbox.
+impl Stream {
+    /// What viewers are offered; `None` as long as an expected leg has not sent anything.
+    fn media(&self, now: Instant) -> Option<StreamMedia> {
+        let (video, audio) = self.expected?;
+        let mut media = StreamMedia::default();
+        for (leg, _) in [(&self.state.video, video), (&self.state.audio, audio)].into_iter().filter(|(_, sent)| *sent) {
+            if !leg.is_live(now) {
+                return None;
+            }
+            let LegState { codec, ssrc, .. } = *leg;
+            // An SSRC for retransmission that no other track has.
+            media.tracks.push(Track { codec, ssrc, retransmission_ssrc: ssrc ^ 1 << 31, profile: leg.profile() });
+        }
+        (!media.tracks.is_empty()).then_some(media)
+    }
+}
+
+impl Control {
+    /// Over a bound port; and the waker for the inbox.
     pub fn new(
         config: &Config,
-        mut port: Port,
+        (port, mut datagrams): (Arc<Port>, Datagrams),
         announced: &[SocketAddr],
         inbox: Receiver<Command>,
         events: UnboundedSender<Event>,
+        media: Vec<Mailbox>,
     ) -> std::io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
-        poll.registry().register(port.source(), PORT, Interest::READABLE)?;
+        poll.registry().register(datagrams.source(), PORT, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let settings = Settings {
             provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
             canonical: canonical(port.local_address(), announced),
             announced: announced.to_vec(),
         };
-        let engine = Self {
+        let now = Instant::now();
+        let control = Self {
             poll,
             port,
+            datagrams,
             inbox,
             events,
             settings,
             max_viewers: config.max_viewers,
             max_viewers_per_stream: config.max_viewers_per_stream,
+            loads: vec![0; media.len()],
+            media,
             streams: BTreeMap::new(),
-            legs: HashMap::new(),
-            next_leg: FIRST_LEG,
             viewers: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
-            batch: Batch::default(),
-            datagram: vec![0; 1 << 16],
-            unread: Vec::new(),
-            next_liveness: Instant::now(),
-            sessions: 0,
+            more_datagrams: false,
+            next_liveness: now,
+            numbers: 0,
+            reference: now,
         };
-        Ok((engine, waker))
+        Ok((control, waker))
     }
 
     /// Runs until it is told to end, or nobody is left who could tell.
@@ -121,77 +173,31 @@ impl Engine {
                 return;
             }
             let now = Instant::now();
-            let mut ready = std::mem::take(&mut self.unread);
-            ready.extend(events.iter().map(|event| event.token()));
-            for token in ready {
-                match token {
-                    PORT => self.receive(now),
-                    WAKER => {}
-                    leg => self.take(leg, now),
-                }
+            if std::mem::take(&mut self.more_datagrams) || events.iter().any(|event| event.token() == PORT) {
+                self.receive(now);
             }
             if !self.handle_commands(now) {
                 self.end(now);
                 return;
             }
-            self.give(now);
             self.handle_timers(now);
         }
     }
 
     /// When something is due without anything coming in.
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        if !self.unread.is_empty() {
+        if self.more_datagrams {
             return Some(now);
         }
-        let held = self.streams.values().flat_map(|stream| [&stream.video, &stream.audio]);
-        let held = held.filter_map(|leg| leg.held_since.map(|since| since + HOLD));
-        let viewers =
-            self.viewers.values().flat_map(|viewer| [viewer.due, viewer.media.as_ref().map(|_| viewer.next_report)]);
-        let behind = self.streams.values().any(|stream| stream.behind).then_some(now + CATCH_UP_INTERVAL);
-        held.chain(viewers.flatten()).chain(behind).chain([self.next_liveness]).min()
-    }
-
-    /// Reads a leg.
-    fn take(&mut self, token: Token, now: Instant) {
-        let Some((name, kind)) = self.legs.get(&token) else { return };
-        let Some(stream) = self.streams.get_mut(name) else { return };
-        let taken = stream.leg_mut(*kind).take(&mut self.datagram, now);
-        if taken.more {
-            self.unread.push(token);
-        }
-        if taken.reordered {
-            self.tell(Event::Reordered { stream: name.clone() });
-        }
-    }
-
-    /// Gives every viewer what has come, and more to those who catch up.
-    fn give(&mut self, now: Instant) {
-        for stream in self.streams.values_mut() {
-            let due = stream.video.is_due(now) || stream.audio.is_due(now);
-            if !due && !stream.behind {
-                continue;
-            }
-            stream.behind = false;
-            for id in &stream.viewers {
-                let Some(viewer) = self.viewers.get_mut(id) else { continue };
-                if let Some(media) = viewer.media.as_mut().filter(|_| due || viewer.behind) {
-                    viewer.behind = media.send(stream, &self.port, &mut self.batch, now);
-                }
-                stream.behind |= viewer.behind;
-            }
-            if due {
-                stream.video.given();
-                stream.audio.given();
-            }
-        }
+        let viewers = self.viewers.values().flat_map(|viewer| [viewer.due, viewer.thread.map(|_| viewer.next_report)]);
+        viewers.flatten().chain([self.next_liveness]).min()
     }
 
     /// Reads the one UDP port.
     fn receive(&mut self, now: Instant) {
-        let Self { port, viewers, by_ufrag, by_address, .. } = self;
+        let Self { datagrams, viewers, by_ufrag, by_address, .. } = self;
         let mut touched = Vec::new();
-        let more = port.receive(RECEIVE_CALLS, |from, local, datagram| {
+        self.more_datagrams = datagrams.receive(RECEIVE_CALLS, |from, local, datagram| {
             // A check names the session; everything else comes from an address that a check came from.
             let id = match stun_ufrag(datagram) {
                 Some(ufrag) => by_ufrag.get(ufrag),
@@ -206,9 +212,6 @@ impl Engine {
                 touched.push(id);
             }
         });
-        if more {
-            self.unread.push(PORT);
-        }
         for id in touched {
             self.drive(&id, now);
         }
@@ -217,7 +220,7 @@ impl Engine {
     /// Sends what a session wants sent and does what it tells.
     fn drive(&mut self, id: &str, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
-        let mut over = None;
+        let (mut over, mut connected, mut for_media) = (None, None, Vec::new());
         loop {
             while let Some(transmit) = viewer.session.poll_transmit() {
                 let size = transmit.datagram.len();
@@ -228,37 +231,67 @@ impl Engine {
             let Some(event) = viewer.session.poll_event(now) else { break };
             match event {
                 whep::Event::Connected { remote, protector } => {
-                    let accepted = viewer.session.accepted();
-                    let random = || rand::rng().random();
-                    viewer.media = Some(Viewer::new(remote, viewer.local, protector, accepted, random, now));
                     viewer.next_report = now;
-                    viewer.behind = true;
-                    if let Some(stream) = self.streams.get_mut(&viewer.stream) {
-                        stream.behind = true;
-                    }
+                    connected.replace((remote, protector));
                     tracing::info!(session = short(id), stream = viewer.stream, %remote, "viewer connected");
                 }
                 whep::Event::Moved(remote) => {
-                    if let Some(media) = &mut viewer.media {
-                        media.to = remote;
-                        media.from = viewer.local;
-                    }
                     tracing::info!(session = short(id), %remote, "viewer moved");
+                    for_media.push(Asked::Move(remote, viewer.local));
                 }
-                whep::Event::Lost { ssrc, sequence_numbers } => {
-                    if let (Some(media), Some(stream)) = (&mut viewer.media, self.streams.get(&viewer.stream)) {
-                        media.resend(ssrc, &sequence_numbers, stream, &self.port, &mut self.batch, now);
-                    }
+                whep::Event::Lost { ssrc, sequence_numbers } => for_media.push(Asked::Resend(ssrc, sequence_numbers)),
+                whep::Event::KeyframeWanted => for_media.push(Asked::Jump(JumpReason::KeyframeWanted)),
+                whep::Event::FractionLost(lost) if viewer.has_lost_too_much(lost, now) => {
+                    for_media.push(Asked::Jump(JumpReason::Loss));
                 }
-                whep::Event::KeyframeWanted => tracing::debug!(session = short(id), "keyframe wanted"),
+                whep::Event::FractionLost(_) => {}
                 whep::Event::Closed(why) => over = Some(why.to_owned()),
                 whep::Event::Broken(unknown) => over = Some(unknown.to_string()),
             }
         }
         viewer.due = viewer.session.poll_timeout();
+        if let Some((remote, protector)) = connected {
+            self.begin_media(id, remote, protector, now);
+        }
+        for asked in for_media {
+            self.ask_media(id, asked);
+        }
         if let Some(why) = over {
             self.remove(id, &why);
         }
+    }
+
+    /// Has a viewer's media sent by one of the media threads.
+    fn begin_media(&mut self, id: &str, remote: SocketAddr, protector: Protector, now: Instant) {
+        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(stream) = self.streams.get_mut(&viewer.stream) else { return };
+        let least = (0..self.loads.len()).min_by_key(|thread| self.loads[*thread]).unwrap_or(stream.home);
+        let thread = if stream.shards[stream.home] < HOME { stream.home } else { least };
+        let accepted: Vec<_> =
+            viewer.session.accepted().iter().map(|accepted| (accepted.clone(), Arc::new(Sent::default()))).collect();
+        viewer.sent =
+            accepted.iter().map(|(accepted, sent)| (accepted.codec.kind(), accepted.ssrc, sent.clone())).collect();
+        viewer.thread = Some(thread);
+        let random = || rand::rng().random();
+        let way = (remote, viewer.local);
+        let media = Box::new(Viewer::new(viewer.number, way, protector, &accepted, random, now));
+        self.media[thread].send(media::Command::Add { stream: stream.id, viewer: media });
+        if thread != stream.home && stream.shards[thread] == 0 {
+            self.media[stream.home].send(media::Command::Subscribe { stream: stream.id, thread });
+        }
+        stream.shards[thread] += 1;
+        self.loads[thread] += 1;
+    }
+
+    fn ask_media(&self, id: &str, asked: Asked) {
+        let Some(viewer) = self.viewers.get(id) else { return };
+        let (Some(thread), Some(stream)) = (viewer.thread, self.streams.get(&viewer.stream)) else { return };
+        let (stream, viewer) = (stream.id, viewer.number);
+        self.media[thread].send(match asked {
+            Asked::Move(to, from) => media::Command::Move { stream, viewer, to, from },
+            Asked::Resend(ssrc, lost) => media::Command::Resend { stream, viewer, ssrc, lost },
+            Asked::Jump(reason) => media::Command::Jump { stream, viewer, reason },
+        });
     }
 
     fn handle_timers(&mut self, now: Instant) {
@@ -277,7 +310,7 @@ impl Engine {
         let reports: Vec<String> = self
             .viewers
             .iter()
-            .filter(|(_, viewer)| viewer.media.is_some() && viewer.next_report <= now)
+            .filter(|(_, viewer)| viewer.thread.is_some() && viewer.next_report <= now)
             .map(|(id, _)| id.clone())
             .collect();
         for id in reports {
@@ -294,26 +327,26 @@ impl Engine {
     fn report(&mut self, id: &str, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
         viewer.next_report = now + REPORT_INTERVAL;
-        let (Some(media), Some(stream)) = (&viewer.media, self.streams.get(&viewer.stream)) else { return };
+        let Some(stream) = self.streams.get(&viewer.stream) else { return };
         let ntp_time = ntp(SystemTime::now());
-        for sent in media.sent() {
-            let Some(rtp_time) = stream.leg(sent.kind).clock.timestamp_at(now) else { continue };
+        for (kind, ssrc, sent) in &viewer.sent {
+            let Some(timestamp) = stream.state.leg(*kind).timestamp_at(now) else { continue };
             let report = SenderReport {
-                ssrc: sent.ssrc,
+                ssrc: *ssrc,
                 ntp_time,
-                rtp_time,
-                packet_count: sent.packets,
-                octet_count: sent.octets,
+                rtp_time: timestamp.wrapping_add(sent.timestamp_shift.load(Ordering::Relaxed)),
+                packet_count: sent.packets.load(Ordering::Relaxed),
+                octet_count: sent.octets.load(Ordering::Relaxed),
                 ..SenderReport::default()
             };
-            viewer.session.report(sent.kind, report, now);
+            viewer.session.report(*kind, report, now);
         }
     }
 
     fn tell_liveness(&mut self, now: Instant) {
         let mut changes = Vec::new();
         for (name, stream) in &mut self.streams {
-            let live = stream.live(now);
+            let live = (stream.state.video.is_live(now), stream.state.audio.is_live(now));
             if live != stream.told {
                 stream.told = live;
                 changes.push(Event::Media { stream: name.clone(), video: live.0, audio: live.1 });
@@ -349,36 +382,54 @@ impl Engine {
     }
 
     fn open(&mut self, name: &str, max_viewers: Option<usize>) -> Result<EgressPorts, OpenError> {
-        if !self.streams.contains_key(name) {
-            let legs = Legs::bind()?;
-            let mut stream = Stream::new(legs, max_viewers, [rand::rng().random(), rand::rng().random()]);
-            for kind in [MediaKind::Video, MediaKind::Audio] {
-                let token = Token(self.next_leg);
-                self.next_leg += 1;
-                let socket = &mut stream.leg_mut(kind).socket;
-                let registered = self.poll.registry().register(socket, token, Interest::READABLE);
-                registered.map_err(|error| OpenError::NoPorts(error.to_string()))?;
-                self.legs.insert(token, (name.to_owned(), kind));
-            }
-            self.streams.insert(name.to_owned(), stream);
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.max_viewers = max_viewers;
+            return Ok(stream.ports);
         }
-        let stream = self.streams.get_mut(name).expect("it was there or is now");
-        stream.max_viewers = max_viewers;
-        let port = |kind| stream.leg(kind).socket.local_addr().map(|address| address.port());
-        match (port(MediaKind::Video), port(MediaKind::Audio)) {
-            (Ok(video), Ok(audio)) => Ok(EgressPorts { video, audio }),
-            (Err(error), _) | (_, Err(error)) => Err(OpenError::NoPorts(error.to_string())),
-        }
+        let failed = |error: std::io::Error| OpenError::NoPorts(error.to_string());
+        let Legs { video, audio } = Legs::bind()?;
+        let port = |socket: &std::net::UdpSocket| socket.local_addr().map(|address| address.port());
+        let ports = EgressPorts { video: port(&video).map_err(failed)?, audio: port(&audio).map_err(failed)? };
+        let legs = [
+            Leg::new(video, Codec::H264, VIDEO_PAYLOAD_TYPE).map_err(failed)?,
+            Leg::new(audio, Codec::Opus, AUDIO_PAYLOAD_TYPE).map_err(failed)?,
+        ];
+        let state = |codec| LegState::new(codec, rand::rng().random(), self.reference);
+        let state = Arc::new(StreamState { video: state(Codec::H264), audio: state(Codec::Opus) });
+        self.numbers += 1;
+        let id = self.numbers;
+        let home = id as usize % self.media.len();
+        self.media[home].send(media::Command::Open {
+            stream: id,
+            name: name.to_owned(),
+            legs: Box::new(legs),
+            state: state.clone(),
+        });
+        let stream = Stream {
+            id,
+            state,
+            ports,
+            home,
+            shards: vec![0; self.media.len()],
+            max_viewers,
+            expected: None,
+            viewers: Vec::new(),
+            told: (false, false),
+        };
+        self.streams.insert(name.to_owned(), stream);
+        Ok(ports)
     }
 
     fn close(&mut self, name: &str, now: Instant) {
         self.end_sessions(|viewer| viewer.stream == name, "the process stopped", now);
-        self.streams.remove(name);
-        self.legs.retain(|_, (stream, _)| stream != name);
+        if let Some(stream) = self.streams.remove(name) {
+            self.media[stream.home].send(media::Command::Close { stream: stream.id });
+        }
     }
 
     fn end(&mut self, now: Instant) {
         self.end_sessions(|_| true, "the gateway ends", now);
+        self.media.iter().for_each(|media| media.send(media::Command::Shutdown));
     }
 
     fn end_sessions(&mut self, which: impl Fn(&WhepViewer) -> bool, why: &str, now: Instant) {
@@ -404,6 +455,14 @@ impl Engine {
         self.by_address.retain(|_, session| session != id);
         if let Some(stream) = self.streams.get_mut(&viewer.stream) {
             stream.viewers.retain(|viewer| viewer != id);
+            if let Some(thread) = viewer.thread {
+                self.media[thread].send(media::Command::Remove { stream: stream.id, viewer: viewer.number });
+                self.loads[thread] -= 1;
+                stream.shards[thread] -= 1;
+                if thread != stream.home && stream.shards[thread] == 0 {
+                    self.media[stream.home].send(media::Command::Unsubscribe { stream: stream.id, thread });
+                }
+            }
         }
         tracing::info!(session = short(id), stream = viewer.stream, reason = why, "viewer gone");
         self.tell_viewers(viewer.stream);
@@ -466,19 +525,21 @@ impl Engine {
         if self.count(process) >= limit {
             return Err(Refusal::StreamViewerLimit { process: process.to_owned(), limit });
         }
-        self.sessions += 1;
-        let (session, sdp) = Session::answer(&self.settings, &media, offer, self.sessions, now)?;
+        self.numbers += 1;
+        let (session, sdp) = Session::answer(&self.settings, &media, offer, self.numbers, now)?;
         let id = uuid::Uuid::new_v4().simple().to_string();
         let etag = session.etag().to_owned();
         self.by_ufrag.insert(session.local_ufrag().to_owned(), id.clone());
         let viewer = WhepViewer {
             stream: process.to_owned(),
             session,
-            media: None,
+            number: self.numbers,
+            thread: None,
+            sent: Vec::new(),
             local: None,
             next_report: now,
             due: Some(now),
-            behind: false,
+            lossy_since: None,
         };
         self.viewers.insert(id.clone(), viewer);
         if let Some(stream) = self.streams.get_mut(process) {
@@ -486,6 +547,25 @@ impl Engine {
         }
         self.tell_viewers(process.to_owned());
         Ok(Answer { session: id, sdp, etag })
+    }
+}
+
+/// What a session asks of the media thread.
+enum Asked {
+    Move(SocketAddr, Option<IpAddr>),
+    Resend(u32, Vec<u16>),
+    Jump(JumpReason),
+}
+
+impl WhepViewer {
+    /// Takes the fraction that a report says was lost; whether it was too much for too long.
+    fn has_lost_too_much(&mut self, fraction: u8, now: Instant) -> bool {
+        if fraction < HEAVY_LOSS {
+            self.lossy_since = None;
+            return false;
+        }
+        let since = *self.lossy_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= HEAVY_LOSS_TIME && self.lossy_since.take().is_some()
     }
 }
 

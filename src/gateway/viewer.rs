@@ -35,6 +35,8 @@ const LEAST_BURST: u64 = 24_000;
 const BURST_PART: u64 = 16;
 /// A viewer that was behind for so long does not catch up any more.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A picture of which nothing came for so long stands still: who asks for a keyframe has seen all that there is.
+const STILL: Duration = Duration::from_secs(2);
 /// A viewer goes back to a keyframe at most this often.
 const JUMP_INTERVAL: Duration = Duration::from_secs(1);
 /// The same packet is not resent within this time: the first resend is still on its way.
@@ -203,9 +205,12 @@ impl Viewer {
         }
     }
 
-    /// Goes on from the newest keyframe under continued numbers; `false` where that happened a moment ago, or there is
-    /// none.
+    /// Goes on from the newest keyframe under continued numbers; `false` where that happened a moment ago, there is none,
+    /// or nothing comes any more.
     pub fn jump(&mut self, video: &Ring, now: Instant) -> bool {
+        if video.newest_at().is_none_or(|at| now.saturating_duration_since(at) > STILL) {
+            return false;
+        }
         let track = self.tracks.iter_mut().find(|track| track.kind == MediaKind::Video);
         let jumped = track.is_some_and(|track| {
             now.saturating_duration_since(track.jumped_at) >= JUMP_INTERVAL && track.jump(video, now)

@@ -95,6 +95,11 @@ impl Ring {
         self.keyframes.back().copied()
     }
 
+    /// When the newest batch came.
+    pub fn newest_at(&self) -> Option<Instant> {
+        self.batches.back().map(|batch| batch.at())
+    }
+
     /// Whether no packet is there.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()

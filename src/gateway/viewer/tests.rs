@@ -164,6 +164,17 @@ fn numbers_and_time_go_on_where_a_viewer_goes_back_to_a_keyframe() {
 }
 
 #[test]
+fn a_viewer_is_not_shown_old_pictures_again_when_none_come_any_more() {
+    let mut desk = Desk::new(false);
+    desk.frame(3, true);
+    desk.send();
+    desk.pass(2500);
+    assert!(!desk.viewer.jump(&desk.video, desk.now));
+    desk.frame(1, false);
+    assert!(desk.viewer.jump(&desk.video, desk.now), "there is something new to be seen");
+}
+
+#[test]
 fn a_viewer_whose_packets_are_gone_goes_on_from_the_newest_keyframe() {
     let mut desk = Desk::new(false);
     desk.frame(3, true);

@@ -78,8 +78,8 @@ pub struct RestreamProcessSpec {
     #[schemars(range(min = 0, max = 86400))]
     #[serde(default = "seconds_15")]
     pub reconnect_delay_seconds: i64,
-    /// Kill FFmpeg when it makes no progress for this many seconds; 0 turns the watch off. A listening input that
-    /// waits for its publisher is never stale.
+    /// Kill FFmpeg when it makes no progress for this many seconds; 0 turns the watch off. An input gets 30 s at least
+    /// until it is open, and a listening input that waits for its publisher is never stale.
     #[schemars(range(min = 0, max = 86400))]
     #[serde(default = "seconds_30")]
     pub stale_timeout_seconds: i64,

@@ -6,6 +6,7 @@
 mod aiortc;
 mod browser;
 mod child;
+mod lossy;
 mod manifest;
 mod media;
 mod picture;
@@ -18,6 +19,7 @@ mod bad_input;
 mod changes;
 mod endings;
 mod life;
+mod loss;
 mod matrix;
 mod real_life;
 mod samples;

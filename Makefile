@@ -3,11 +3,13 @@
 # Not on everybody's PATH: nginx on Debian, and cargo right after rustup was installed.
 export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
 
-.PHONY: help run test lint advisories
+.PHONY: help run test bench lint advisories
 
 help:
 	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
 	@echo "make test        run every test"
+	@echo "make bench       measure what viewers cost and write docs/performance.md (10 minutes on a quiet machine);"
+	@echo "                 BENCH_SHORT=1 takes a look of 90 s, BENCH_ROUNDS=senders,delay only some rounds"
 	@echo "make lint        check format, clippy, and licences and sources of the dependencies"
 	@echo "make advisories  check the dependencies against the RustSec database (needs GitHub)"
 	@echo "Each installs what it needs and this machine lacks, and says so first."
@@ -19,6 +21,10 @@ run:
 test:
 	@.ci/packages test
 	cargo test --locked --no-fail-fast
+
+bench:
+	@.ci/packages bench
+	cargo bench --locked --bench egress
 
 lint:
 	@.ci/packages lint

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
 use crate::crd;
 
 pub use inventory::{FrameOrder, Report};
@@ -35,6 +37,33 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// Path of the process for WHEP players.
+    pub fn whep_path(&self) -> String {
+        format!("/api/v3/whep/{}", path_segment(&self.0))
+    }
+}
+
+/// A text as one segment of a path: what may not stand there is percent-encoded (RFC 3986 section 3.3).
+pub fn path_segment(text: &str) -> PercentEncode<'_> {
+    const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b':')
+        .remove(b'@')
+        .remove(b'!')
+        .remove(b'$')
+        .remove(b'&')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')')
+        .remove(b'*')
+        .remove(b'+')
+        .remove(b',')
+        .remove(b';')
+        .remove(b'=');
+    utf8_percent_encode(text, SEGMENT)
 }
 
 impl fmt::Display for Key {

@@ -203,7 +203,7 @@ impl Entry {
             last_exit: self.seen.exit.as_ref().map(|(exit, _)| last_exit(exit)),
             progress: self.seen.progress.as_ref().map(progress),
             webrtc: egress.then(|| WebRtcStatus {
-                whep_url: playback.enabled.then(|| whep_path(key)),
+                whep_url: playback.enabled.then(|| key.whep_path()),
                 announced: playback.announced.clone(),
                 viewers: i32::try_from(self.seen.viewers).unwrap_or(i32::MAX),
                 video: self.seen.legs.as_ref().map(|legs| leg_status(&legs.video)),
@@ -221,19 +221,6 @@ fn after(exit: &Exit, again: bool) -> State {
         Cause::Finished | Cause::Stopped => State::Finished,
         Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed => State::Failed,
     }
-}
-
-/// Path of a process for WHEP players.
-fn whep_path(key: &Key) -> String {
-    /// What may stand in a path segment beside letters and digits (RFC 3986 section 3.3).
-    const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b':')
-        .remove(b'@');
-    format!("/api/v3/whep/{}", percent_encoding::utf8_percent_encode(key.as_str(), SEGMENT))
 }
 
 fn unix(time: Timestamp) -> u64 {

@@ -9,7 +9,6 @@ use super::Shared;
 use super::access::Access;
 use super::problem::Problem;
 use super::token::Action;
-use super::whep::endpoint_path;
 use crate::controller::{self, Process};
 use crate::crd::RestreamProcessStatus;
 
@@ -87,6 +86,6 @@ fn show(process: &Process, webrtc: bool) -> Shown {
         state_since: process.state_since,
         origin: process.origin.0.clone(),
         status: process.status.clone(),
-        whep: plays.then(|| endpoint_path(process.key.as_str())),
+        whep: plays.then(|| process.key.whep_path()),
     }
 }

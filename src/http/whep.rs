@@ -11,7 +11,6 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::access::Access;
@@ -20,6 +19,7 @@ use super::problem::Problem;
 use super::token::Action;
 use super::{App, Shared, body};
 use crate::controller::Process;
+use crate::plan::{Key, path_segment};
 use crate::whep::{Answer, Client, Refusal};
 
 /// Octets of an offer at most; browsers send about 6 KiB.
@@ -33,31 +33,6 @@ const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-
-/// What stays as it is in a path segment (RFC 3986 section 3.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b':')
-    .remove(b'@')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=');
-
-/// Path of a process's WHEP endpoint.
-pub fn endpoint_path(process: &str) -> String {
-    format!("/api/v3/whep/{}", utf8_percent_encode(process, SEGMENT))
-}
 
 /// The `Link` header of an ICE server (RFC 9725 section 4.6); `None` where it cannot be one.
 pub fn ice_link(url: &str) -> Option<HeaderValue> {
@@ -128,7 +103,7 @@ fn created(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
     let Answer { session, sdp, etag } = answer;
     let mut response = (StatusCode::CREATED, sdp).into_response();
     let headers = response.headers_mut();
-    let location = format!("{}/{}", called_path(uri, process), utf8_percent_encode(&session, SEGMENT));
+    let location = format!("{}/{}", called_path(uri, process), path_segment(&session));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(LOCATION, HeaderValue::from_str(&location).expect("percent-encoded"));
     headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
@@ -141,9 +116,9 @@ fn created(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
 /// The endpoint's path as it was called, by its own name or by its alias.
 fn called_path(uri: &Uri, process: &str) -> String {
     if uri.path().starts_with("/api/v3/process/") {
-        return format!("/api/v3/process/{}/whep", utf8_percent_encode(process, SEGMENT));
+        return format!("/api/v3/process/{}/whep", path_segment(process));
     }
-    endpoint_path(process)
+    Key::new(process).whep_path()
 }
 
 /// `PATCH` of a trickle fragment.
@@ -264,13 +239,6 @@ async fn in_time<T>(reply: impl Future<Output = Result<T, Refusal>>) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_is_encoded_where_a_path_needs_it_and_nowhere_else() {
-        assert_eq!(endpoint_path("studio.cam-1"), "/api/v3/whep/studio.cam-1");
-        assert_eq!(endpoint_path("restreamer-ui:ingest:1f2e"), "/api/v3/whep/restreamer-ui:ingest:1f2e");
-        assert_eq!(endpoint_path("süß\"<x>"), "/api/v3/whep/s%C3%BC%C3%9F%22%3Cx%3E");
-    }
 
     #[test]
     fn a_location_is_on_the_path_that_was_called() {

@@ -313,3 +313,10 @@ fn a_plans_debug_shows_no_address_and_no_option() {
     let debug = format!("{plan:?}");
     assert!(!debug.contains("hunter") && !debug.contains("film"), "{debug}");
 }
+
+#[test]
+fn an_id_is_encoded_where_a_path_needs_it_and_nowhere_else() {
+    assert_eq!(Key::new("studio.cam-1").whep_path(), "/api/v3/whep/studio.cam-1");
+    assert_eq!(Key::new("restreamer-ui:ingest:1f2e").whep_path(), "/api/v3/whep/restreamer-ui:ingest:1f2e");
+    assert_eq!(Key::new("süß\"<x>").whep_path(), "/api/v3/whep/s%C3%BC%C3%9F%22%3Cx%3E");
+}

@@ -21,4 +21,4 @@ pub use codec::{Codec, MediaKind};
 pub use continuity::{Continuity, Placed};
 pub use h264::{Access, SpsProfile};
 pub use packet::{PacketView, is_rtcp};
-pub use ring::{Limits, Ring};
+pub use ring::{Limits, Ring, Rings};

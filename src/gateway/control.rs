@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::announce::canonical;
 use super::ingest::Leg;
 use super::legs::Legs;
-use super::media::{self, Mailbox};
+use super::media::{self, Ask, Mailbox};
 use super::shared::{LegState, Sent, StreamState};
 use super::socket::{Port, Receiver as Datagrams};
 use super::viewer::{JumpReason, Viewer};
@@ -237,12 +237,12 @@ impl Control {
                 }
                 whep::Event::Moved(remote) => {
                     tracing::info!(session = short(id), %remote, "viewer moved");
-                    for_media.push(Asked::Move(remote, viewer.local));
+                    for_media.push(Ask::Move(remote, viewer.local));
                 }
-                whep::Event::Lost { ssrc, sequence_numbers } => for_media.push(Asked::Resend(ssrc, sequence_numbers)),
-                whep::Event::KeyframeWanted => for_media.push(Asked::Jump(JumpReason::KeyframeWanted)),
+                whep::Event::Lost { ssrc, sequence_numbers } => for_media.push(Ask::Resend(ssrc, sequence_numbers)),
+                whep::Event::KeyframeWanted => for_media.push(Ask::Jump(JumpReason::KeyframeWanted)),
                 whep::Event::FractionLost(lost) if viewer.has_lost_too_much(lost, now) => {
-                    for_media.push(Asked::Jump(JumpReason::Loss));
+                    for_media.push(Ask::Jump(JumpReason::Loss));
                 }
                 whep::Event::FractionLost(_) => {}
                 whep::Event::Closed(why) => over = Some(why.to_owned()),
@@ -253,8 +253,8 @@ impl Control {
         if let Some((remote, protector)) = connected {
             self.begin_media(id, remote, protector, now);
         }
-        for asked in for_media {
-            self.ask_media(id, asked);
+        for ask in for_media {
+            self.ask_media(id, ask);
         }
         if let Some(why) = over {
             self.remove(id, &why);
@@ -283,15 +283,11 @@ impl Control {
         self.loads[thread] += 1;
     }
 
-    fn ask_media(&self, id: &str, asked: Asked) {
-        let Some(viewer) = self.viewers.get(id) else { return };
-        let (Some(thread), Some(stream)) = (viewer.thread, self.streams.get(&viewer.stream)) else { return };
-        let (stream, viewer) = (stream.id, viewer.number);
-        self.media[thread].send(match asked {
-            Asked::Move(to, from) => media::Command::Move { stream, viewer, to, from },
-            Asked::Resend(ssrc, lost) => media::Command::Resend { stream, viewer, ssrc, lost },
-            Asked::Jump(reason) => media::Command::Jump { stream, viewer, reason },
-        });
+    /// Asks the thread that sends a viewer's media, once there is one.
+    fn ask_media(&self, id: &str, ask: Ask) {
+        let Some(WhepViewer { stream, number, thread: Some(thread), .. }) = self.viewers.get(id) else { return };
+        let Some(Stream { id: stream, .. }) = self.streams.get(stream) else { return };
+        self.media[*thread].send(media::Command::Viewer { stream: *stream, viewer: *number, ask });
     }
 
     fn handle_timers(&mut self, now: Instant) {
@@ -456,7 +452,8 @@ impl Control {
         if let Some(stream) = self.streams.get_mut(&viewer.stream) {
             stream.viewers.retain(|viewer| viewer != id);
             if let Some(thread) = viewer.thread {
-                self.media[thread].send(media::Command::Remove { stream: stream.id, viewer: viewer.number });
+                let ask = Ask::Remove;
+                self.media[thread].send(media::Command::Viewer { stream: stream.id, viewer: viewer.number, ask });
                 self.loads[thread] -= 1;
                 stream.shards[thread] -= 1;
                 if thread != stream.home && stream.shards[thread] == 0 {
@@ -548,13 +545,6 @@ impl Control {
         self.tell_viewers(process.to_owned());
         Ok(Answer { session: id, sdp, etag })
     }
-}
-
-/// What a session asks of the media thread.
-enum Asked {
-    Move(SocketAddr, Option<IpAddr>),
-    Resend(u32, Vec<u16>),
-    Jump(JumpReason),
 }
 
 impl WhepViewer {

@@ -21,7 +21,7 @@ use super::shared::StreamState;
 use super::socket::Port;
 use super::viewer::{JumpReason, Viewer, Way};
 use super::{Event, Totals};
-use crate::rtp::{Batch, Limits, MediaKind, Ring};
+use crate::rtp::{Batch, Limits, MediaKind, Rings};
 
 const WAKER: Token = Token(0);
 const FIRST_LEG: usize = 1;
@@ -39,21 +39,27 @@ pub enum Command {
     /// Do not any more.
     Unsubscribe { stream: u64, thread: usize },
     /// What the reading thread has of a stream; batches follow.
-    Rings { stream: u64, rings: Box<[Ring; 2]> },
+    Rings { stream: u64, rings: Box<Rings> },
     /// More of a stream.
     Batch { stream: u64, kind: MediaKind, batch: Arc<Batch> },
     /// Send to this viewer.
     Add { stream: u64, viewer: Box<Viewer> },
-    /// Stop sending to this viewer.
-    Remove { stream: u64, viewer: u64 },
-    /// The viewer is somewhere else.
-    Move { stream: u64, viewer: u64, to: SocketAddr, from: Option<IpAddr> },
-    /// The viewer misses these packets.
-    Resend { stream: u64, viewer: u64, ssrc: u32, lost: Vec<u16> },
-    /// The viewer has to go on from the newest keyframe.
-    Jump { stream: u64, viewer: u64, reason: JumpReason },
+    /// Do this for a viewer.
+    Viewer { stream: u64, viewer: u64, ask: Ask },
     /// End.
     Shutdown,
+}
+
+/// What a media thread is to do for one viewer.
+pub enum Ask {
+    /// Stop sending to it.
+    Remove,
+    /// Send there from now on, from this address of the machine.
+    Move(SocketAddr, Option<IpAddr>),
+    /// Resend these packets of an SSRC.
+    Resend(u32, Vec<u16>),
+    /// Go on from the newest keyframe.
+    Jump(JumpReason),
 }
 
 /// The way to a media thread.
@@ -133,8 +139,7 @@ struct Media {
 /// A stream as one thread has it.
 struct Stream {
     source: Option<Source>,
-    video: Ring,
-    audio: Ring,
+    rings: Rings,
     /// The rings hold what the reading thread has; before that nobody may begin.
     is_ready: bool,
     viewers: Vec<Viewer>,
@@ -153,14 +158,12 @@ const KINDS: [MediaKind; 2] = [MediaKind::Video, MediaKind::Audio];
 
 impl Stream {
     fn new() -> Self {
-        let ring = || Ring::new(Limits::default());
-        Self { source: None, video: ring(), audio: ring(), is_ready: false, viewers: Vec::new(), is_active: false }
-    }
-
-    fn ring_mut(&mut self, kind: MediaKind) -> &mut Ring {
-        match kind {
-            MediaKind::Video => &mut self.video,
-            MediaKind::Audio => &mut self.audio,
+        Self {
+            source: None,
+            rings: Rings::new(Limits::default()),
+            is_ready: false,
+            viewers: Vec::new(),
+            is_active: false,
         }
     }
 }
@@ -242,10 +245,10 @@ impl Media {
             let more = stream.publish(*id, others, now);
             let fresh = more.published;
             let mut way = Way { port, run, now };
-            let Stream { video, audio, viewers, is_ready, .. } = stream;
+            let Stream { rings, viewers, is_ready, .. } = stream;
             let mut behind = false;
             for viewer in viewers.iter_mut().filter(|viewer| *is_ready && (fresh || viewer.behind)) {
-                if let Some(reason) = viewer.send(video, audio, &mut way) {
+                if let Some(reason) = viewer.send(rings, &mut way) {
                     totals.count_jump(reason);
                 }
                 behind |= viewer.behind;
@@ -277,7 +280,7 @@ impl Media {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
                 let Some(source) = &mut stream.source else { return };
                 source.subscribers.push(thread);
-                let rings = Box::new([stream.video.clone(), stream.audio.clone()]);
+                let rings = Box::new(stream.rings.clone());
                 self.others[thread].send(Command::Rings { stream: id, rings });
             }
             Command::Unsubscribe { stream, thread } => {
@@ -287,55 +290,47 @@ impl Media {
             }
             Command::Rings { stream: id, rings } => {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
-                [stream.video, stream.audio] = *rings;
+                stream.rings = *rings;
                 stream.is_ready = true;
                 self.activate(id);
             }
             Command::Batch { stream: id, kind, batch } => {
                 let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.is_ready) else { return };
-                stream.ring_mut(kind).push(batch, now, drop);
+                stream.rings.of_mut(kind).push(batch, now, drop);
                 // What is new is sent like what is left.
                 stream.viewers.iter_mut().for_each(|viewer| viewer.behind = true);
                 self.activate(id);
             }
-            Command::Shutdown => {}
-            of_viewer => self.handle_viewer(of_viewer, now),
-        }
-    }
-
-    fn handle_viewer(&mut self, command: Command, now: Instant) {
-        match command {
             Command::Add { stream: id, viewer } => {
                 self.streams.entry(id).or_insert_with(Stream::new).viewers.push(*viewer);
                 self.activate(id);
             }
-            Command::Remove { stream: id, viewer } => {
-                let Some(stream) = self.streams.get_mut(&id) else { return };
-                stream.viewers.retain(|there| there.id != viewer);
-                if stream.viewers.is_empty() && stream.source.is_none() {
-                    self.streams.remove(&id);
+            Command::Viewer { stream, viewer, ask } => self.handle_ask(stream, viewer, ask, now),
+            // The loop ends with it before it comes here.
+            Command::Shutdown => {}
+        }
+    }
+
+    fn handle_ask(&mut self, id: u64, viewer: u64, ask: Ask, now: Instant) {
+        let Self { streams, port, run, totals, .. } = self;
+        let Some(Stream { viewers, rings, source, .. }) = streams.get_mut(&id) else { return };
+        let Some(at) = viewers.iter().position(|there| there.id == viewer) else { return };
+        let viewer = &mut viewers[at];
+        match ask {
+            Ask::Remove => {
+                viewers.remove(at);
+                if viewers.is_empty() && source.is_none() {
+                    streams.remove(&id);
                 }
             }
-            Command::Move { stream, viewer, to, from } => {
-                if let Some((viewer, ..)) = viewer_of(&mut self.streams, stream, viewer) {
-                    (viewer.to, viewer.from) = (to, from);
-                }
-            }
-            Command::Resend { stream, viewer, ssrc, lost } => {
-                let Self { streams, port, run, .. } = self;
-                if let Some((viewer, video, audio)) = viewer_of(streams, stream, viewer) {
-                    viewer.resend(ssrc, &lost, video, audio, &mut Way { port, run, now });
-                }
-            }
-            Command::Jump { stream: id, viewer, reason } => {
-                if let Some((viewer, video, _)) = viewer_of(&mut self.streams, id, viewer)
-                    && viewer.jump(video, now)
-                {
-                    self.totals.count_jump(reason);
+            Ask::Move(to, from) => (viewer.to, viewer.from) = (to, from),
+            Ask::Resend(ssrc, lost) => viewer.resend(ssrc, &lost, rings, &mut Way { port, run, now }),
+            Ask::Jump(reason) => {
+                if viewer.jump(rings, now) {
+                    totals.count_jump(reason);
                     self.activate(id);
                 }
             }
-            _ => {}
         }
     }
 
@@ -367,23 +362,18 @@ impl Stream {
     /// Puts what came into the rings, and hands it to the subscribers.
     fn publish(&mut self, id: u64, others: &[Mailbox], now: Instant) -> Published {
         let mut outcome = Published { published: false, held: false };
-        let Self { source: Some(source), video, audio, .. } = self else { return outcome };
-        for (kind, ring) in KINDS.into_iter().zip([video, audio]) {
+        let Self { source: Some(source), rings, .. } = self else { return outcome };
+        for kind in KINDS {
             let leg = &mut source.legs[kind as usize];
             if let Some(batch) = leg.poll_batch(now) {
                 for thread in &source.subscribers {
                     others[*thread].send(Command::Batch { stream: id, kind, batch: batch.clone() });
                 }
-                ring.push(batch, now, |old| leg.assembler().reuse(old));
+                rings.of_mut(kind).push(batch, now, |old| leg.assembler().reuse(old));
                 outcome.published = true;
             }
             outcome.held |= leg.due().is_some();
         }
         outcome
     }
-}
-
-fn viewer_of(streams: &mut HashMap<u64, Stream>, id: u64, viewer: u64) -> Option<(&mut Viewer, &Ring, &Ring)> {
-    let Stream { viewers, video, audio, .. } = streams.get_mut(&id)?;
-    Some((viewers.iter_mut().find(|there| there.id == viewer)?, video, audio))
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::shared::Sent;
 use super::socket::Port;
-use crate::rtp::{MediaKind, Packet, Ring};
+use crate::rtp::{MediaKind, Packet, Ring, Rings};
 use crate::srtp::Protector;
 use crate::whep::{Accepted, Retransmission};
 
@@ -152,14 +152,11 @@ impl Viewer {
 
     /// Sends what the viewer has not had yet, as far as it may leave now. Why it went on from the newest keyframe,
     /// where it did.
-    pub fn send(&mut self, video: &Ring, audio: &Ring, way: &mut Way<'_>) -> Option<JumpReason> {
+    pub fn send(&mut self, rings: &Rings, way: &mut Way<'_>) -> Option<JumpReason> {
         let mut jumped = None;
         self.behind = false;
         for track in &mut self.tracks {
-            let ring = match track.kind {
-                MediaKind::Video => video,
-                MediaKind::Audio => audio,
-            };
+            let ring = rings.of(track.kind);
             if track.has_lost_touch(ring, way.now) && track.jump(ring, way.now) {
                 jumped = Some(JumpReason::Behind);
             }
@@ -176,15 +173,12 @@ impl Viewer {
     }
 
     /// Resends lost packets.
-    pub fn resend(&mut self, ssrc: u32, lost: &[u16], video: &Ring, audio: &Ring, way: &mut Way<'_>) {
+    pub fn resend(&mut self, ssrc: u32, lost: &[u16], rings: &Rings, way: &mut Way<'_>) {
         let passed = way.now.saturating_duration_since(self.resend_at).as_secs_f64();
         self.resend_credit = (self.resend_credit + passed * RESEND_RATE).min(RESEND_BURST);
         self.resend_at = way.now;
         let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == ssrc) else { return };
-        let ring = match track.kind {
-            MediaKind::Video => video,
-            MediaKind::Audio => audio,
-        };
+        let ring = rings.of(track.kind);
         track.resent.retain(|(_, at)| way.now.saturating_duration_since(*at) < RESEND_INTERVAL);
         for number in lost {
             if self.resend_credit <= 0.0 {
@@ -207,7 +201,8 @@ impl Viewer {
 
     /// Goes on from the newest keyframe under continued numbers; `false` where that happened a moment ago, there is none,
     /// or nothing comes any more.
-    pub fn jump(&mut self, video: &Ring, now: Instant) -> bool {
+    pub fn jump(&mut self, rings: &Rings, now: Instant) -> bool {
+        let video = rings.of(MediaKind::Video);
         if video.newest_at().is_none_or(|at| now.saturating_duration_since(at) > STILL) {
             return false;
         }

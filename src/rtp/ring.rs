@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Packet};
+use super::codec::MediaKind;
 
 /// How much a ring keeps.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +111,36 @@ impl Ring {
         let (Some(oldest), Some(newest)) = (self.batches.front(), self.batches.back()) else { return 0 };
         let millis = newest.at().saturating_duration_since(oldest.at()).as_millis() as u64;
         if millis < 500 { 0 } else { self.octets as u64 * 1000 / millis }
+    }
+}
+
+/// The rings of a stream's two legs.
+#[derive(Clone, Debug)]
+pub struct Rings {
+    video: Ring,
+    audio: Ring,
+}
+
+impl Rings {
+    /// Two empty rings.
+    pub fn new(limits: Limits) -> Self {
+        Self { video: Ring::new(limits), audio: Ring::new(limits) }
+    }
+
+    /// The ring of a kind.
+    pub fn of(&self, kind: MediaKind) -> &Ring {
+        match kind {
+            MediaKind::Video => &self.video,
+            MediaKind::Audio => &self.audio,
+        }
+    }
+
+    /// The ring of a kind.
+    pub fn of_mut(&mut self, kind: MediaKind) -> &mut Ring {
+        match kind {
+            MediaKind::Video => &mut self.video,
+            MediaKind::Audio => &mut self.audio,
+        }
     }
 }
 

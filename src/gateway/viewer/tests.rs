@@ -13,8 +13,7 @@ struct Desk {
     port: Arc<Port>,
     socket: UdpSocket,
     viewer: Viewer,
-    video: Ring,
-    audio: Ring,
+    rings: Rings,
     sent: Arc<Sent>,
     run: Run,
     now: Instant,
@@ -55,14 +54,14 @@ impl Desk {
         let protector = Protector::new(Profile::Gcm128, &[7; 16], &[9; 14]).unwrap();
         let way = (socket.local_addr().unwrap(), None);
         let viewer = Viewer::new(1, way, protector, &[(accepted(retransmission, now), sent.clone())], || 0x7ff0, now);
-        let ring = || Ring::new(Limits { age: Duration::from_secs(8), octets: 1 << 20 });
-        Self { port, socket, viewer, video: ring(), audio: ring(), sent, run: Run::default(), now }
+        let rings = Rings::new(Limits { age: Duration::from_secs(8), octets: 1 << 20 });
+        Self { port, socket, viewer, rings, sent, run: Run::default(), now }
     }
 
     /// A frame of so many packets comes in.
     fn frame(&mut self, packets: u64, keyframe: bool) {
         let mut batch = Batch::renew(None, self.now);
-        let start = self.video.head();
+        let start = self.rings.of(MediaKind::Video).head();
         let changing = Arc::get_mut(&mut batch).unwrap();
         for sequence in start..start + packets {
             let payload = [sequence.to_be_bytes().as_slice(), &[5; 992]].concat();
@@ -72,17 +71,17 @@ impl Desk {
         if keyframe {
             changing.note_keyframe(start);
         }
-        self.video.push(batch, self.now, drop);
+        self.rings.of_mut(MediaKind::Video).push(batch, self.now, drop);
     }
 
     fn send(&mut self) -> Option<JumpReason> {
         let mut way = Way { port: &self.port, run: &mut self.run, now: self.now };
-        self.viewer.send(&self.video, &self.audio, &mut way)
+        self.viewer.send(&self.rings, &mut way)
     }
 
     fn resend(&mut self, lost: &[u16]) {
         let mut way = Way { port: &self.port, run: &mut self.run, now: self.now };
-        self.viewer.resend(SSRC, lost, &self.video, &self.audio, &mut way);
+        self.viewer.resend(SSRC, lost, &self.rings, &mut way);
     }
 
     fn pass(&mut self, millis: u64) {
@@ -146,9 +145,9 @@ fn numbers_and_time_go_on_where_a_viewer_goes_back_to_a_keyframe() {
     desk.frame(3, false);
     desk.send();
     let before = desk.received();
-    assert!(!desk.viewer.jump(&desk.video, desk.now), "it began a moment ago");
+    assert!(!desk.viewer.jump(&desk.rings, desk.now), "it began a moment ago");
     desk.pass(1500);
-    assert!(desk.viewer.jump(&desk.video, desk.now) && desk.viewer.behind);
+    assert!(desk.viewer.jump(&desk.rings, desk.now) && desk.viewer.behind);
     desk.send();
     desk.frame(2, false);
     desk.send();
@@ -169,9 +168,9 @@ fn a_viewer_is_not_shown_old_pictures_again_when_none_come_any_more() {
     desk.frame(3, true);
     desk.send();
     desk.pass(2500);
-    assert!(!desk.viewer.jump(&desk.video, desk.now));
+    assert!(!desk.viewer.jump(&desk.rings, desk.now));
     desk.frame(1, false);
-    assert!(desk.viewer.jump(&desk.video, desk.now), "there is something new to be seen");
+    assert!(desk.viewer.jump(&desk.rings, desk.now), "there is something new to be seen");
 }
 
 #[test]
@@ -235,7 +234,7 @@ fn one_number_never_protects_two_packets_over_rollovers_resends_and_jumps() {
             desk.frame(10, step % 50 == 0);
             desk.pass(33);
             if step % 70 == 69 {
-                desk.viewer.jump(&desk.video, desk.now);
+                desk.viewer.jump(&desk.rings, desk.now);
             }
             desk.send();
             let received = desk.received();

@@ -1,12 +1,15 @@
 //! The gateway over real sockets: FFmpeg sends its legs, receiving peers watch.
 
+#[path = "support/source.rs"]
+mod source;
+
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dragonfork::gateway::{Config, Event, Gateway};
 use dragonfork::plan::EgressPorts;
 use dragonfork::whep::{Client, Received, Refusal, Watcher};
+use source::Source;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,34 +72,9 @@ impl Drop for House {
     }
 }
 
-/// A test source with the two legs, ended with the test.
-struct Source(Child);
-
-impl Source {
-    fn start(ports: EgressPorts, gop: u32, b_frames: u32) -> Self {
-        let video = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.video);
-        let audio = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.audio);
-        let arguments = format!(
-            "-nostdin -loglevel error -re -f lavfi -i testsrc2=size=320x240:rate=30 -re -f lavfi -i sine=frequency=440 \
-             -map 0:v -c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf {b_frames} -g {gop} -keyint_min {gop} \
-             -sc_threshold 0 -an -payload_type 102 -rtpflags skip_rtcp+send_bye -f rtp {video} \
-             -map 1:a -c:a libopus -ar 48000 -ac 2 -vn -payload_type 111 -f rtp {audio}"
-        );
-        let child = Command::new("ffmpeg")
-            .args(arguments.split_whitespace())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ffmpeg is installed");
-        Self(child)
-    }
-}
-
-impl Drop for Source {
-    fn drop(&mut self) {
-        self.0.kill().expect("it is our child");
-        self.0.wait().expect("it is our child");
-    }
+/// Options of the source's encoder: a keyframe every so many frames, and so many B-frames between others.
+fn encoder(gop: u32, b_frames: u32) -> String {
+    format!("-bf {b_frames} -g {gop} -keyint_min {gop}")
 }
 
 struct Viewing {
@@ -153,7 +131,7 @@ fn frames(received: &[Received]) -> usize {
 async fn a_viewer_gets_picture_and_sound_without_a_gap() {
     let house = house(8, 8);
     let ports = house.open("cam").await;
-    let _source = Source::start(ports, 30, 0);
+    let _source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
     viewing.receive_until(|received| frames(received) > 60 && received.len() - video(received).len() > 50);
     for ssrc in viewing.received.iter().map(|packet| packet.ssrc).collect::<std::collections::BTreeSet<_>>() {
@@ -169,7 +147,7 @@ async fn a_viewer_gets_picture_and_sound_without_a_gap() {
 async fn a_late_viewer_starts_at_the_newest_keyframe_at_once() {
     let house = house(8, 8);
     let ports = house.open("cam").await;
-    let _source = Source::start(ports, 120, 0);
+    let _source = Source::start(ports, &encoder(120, 0));
     let mut first = house.watch("cam").await;
     // The second keyframe of a 4 s GOP is 4 s old in the middle of it.
     first.receive_until(|received| frames(received) > 60);
@@ -186,11 +164,11 @@ async fn a_late_viewer_starts_at_the_newest_keyframe_at_once() {
 async fn sequence_numbers_and_timestamps_go_on_when_ffmpeg_starts_again() {
     let house = house(8, 8);
     let ports = house.open("cam").await;
-    let source = Source::start(ports, 30, 0);
+    let source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
     viewing.receive_until(|received| frames(received) > 30);
     drop(source);
-    let _source = Source::start(ports, 30, 0);
+    let _source = Source::start(ports, &encoder(30, 0));
     viewing.receive_until(|received| frames(received) > 120);
     let ssrcs: std::collections::BTreeSet<u32> = viewing.received.iter().map(|packet| packet.ssrc).collect();
     assert_eq!(ssrcs.len(), 2, "one SSRC for each track");
@@ -202,7 +180,7 @@ async fn sequence_numbers_and_timestamps_go_on_when_ffmpeg_starts_again() {
 async fn frames_out_of_order_are_told() {
     let mut house = house(8, 8);
     let ports = house.open("cam").await;
-    let _source = Source::start(ports, 30, 2);
+    let _source = Source::start(ports, &encoder(30, 2));
     house.event(|event| matches!(event, Event::Reordered { stream } if stream == "cam")).await;
 }
 
@@ -210,7 +188,7 @@ async fn frames_out_of_order_are_told() {
 async fn media_and_viewers_are_told() {
     let mut house = house(8, 8);
     let ports = house.open("cam").await;
-    let _source = Source::start(ports, 30, 0);
+    let _source = Source::start(ports, &encoder(30, 0));
     house.event(|event| *event == Event::Media { stream: "cam".into(), video: true, audio: true }).await;
     let viewing = house.watch("cam").await;
     house.event(|event| *event == Event::Viewers { stream: "cam".into(), count: 1 }).await;
@@ -225,7 +203,7 @@ async fn caps_refuse_each_with_its_own_reason() {
     let house = house(1, 2);
     let mut sources = Vec::new();
     for stream in ["a", "b", "c"] {
-        sources.push(Source::start(house.open(stream).await, 30, 0));
+        sources.push(Source::start(house.open(stream).await, &encoder(30, 0)));
     }
     house.watch("a").await;
     let refused = Viewing::start(&house.client, "a").await.err();
@@ -263,7 +241,7 @@ async fn what_cannot_be_played_is_refused() {
 async fn an_offer_without_the_streams_codec_is_refused_and_takes_no_slot() {
     let mut house = house(1, 1);
     let ports = house.open("cam").await;
-    let _source = Source::start(ports, 30, 0);
+    let _source = Source::start(ports, &encoder(30, 0));
     house.event(|event| *event == Event::Media { stream: "cam".into(), video: true, audio: true }).await;
     let offer =
         include_str!("offers/offer_chromium156_mdns.sdp").replace("H264/90000", "H999/90000").replace("opus", "x");
@@ -276,7 +254,7 @@ async fn an_offer_without_the_streams_codec_is_refused_and_takes_no_slot() {
 async fn a_closed_stream_ends_its_sessions_and_frees_its_ports() {
     let mut house = house(8, 8);
     let ports = house.open("cam").await;
-    let source = Source::start(ports, 30, 0);
+    let source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
     viewing.receive_until(|received| frames(received) > 5);
     house.handle().close("cam");

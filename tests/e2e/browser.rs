@@ -1,57 +1,38 @@
 //! Headless Chromium, driven by chromedriver, and what it says about the stream that its page plays.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fantoccini::Client;
 use fantoccini::wd::TimeoutConfiguration;
-use fantoccini::{Client, ClientBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::child::{Child, PATIENCE};
+use crate::child::PATIENCE;
+use crate::chromium::Chromium;
 use crate::picture::Picture;
 use crate::program::Program;
 
 /// A browser with an empty profile, which ends with this value.
-pub struct Browser {
-    client: Client,
-    // The driver ends before its directory goes, because the browser writes there.
-    _driver: Child,
-    _directory: TempDir,
-}
+pub struct Browser(Chromium);
 
 impl Browser {
     pub async fn start() -> Self {
-        let directory =
-            tempfile::Builder::new().prefix("dragonfork-browser-").tempdir().expect("a directory can be made");
-        let mut command = Command::new("chromedriver");
-        // Chromium's crash reporter writes to the user's configuration otherwise.
-        command.arg("--port=0").env("XDG_CONFIG_HOME", directory.path().join("config"));
-        let mut driver = Child::start("chromedriver", &mut command, directory.path());
-        let address = driver_address(&mut driver).await;
-        let capabilities = json!({"goog:chromeOptions": {"binary": chromium(), "args": flags(directory.path())}});
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities.as_object().expect("it is one").clone())
-            .connect(&address)
-            .await
-            .expect("chromedriver starts Chromium");
+        let flags = ["--autoplay-policy=no-user-gesture-required", "--window-size=1000,800"];
+        let chromium = Chromium::start(&flags).await;
         let script = Some(Duration::from_secs(120));
         let timeouts = TimeoutConfiguration::new(script, None, None);
-        client.update_timeouts(timeouts).await.expect("it takes them");
-        Self { client, _driver: driver, _directory: directory }
+        chromium.client.update_timeouts(timeouts).await.expect("it takes them");
+        Self(chromium)
     }
 
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.0.client
     }
 
     /// Opens an address and lays the measures of `page.js` into the page.
     pub async fn open(&self, address: &str) {
-        self.client.goto(address).await.expect("the page opens");
-        self.client.execute(include_str!("page.js"), Vec::new()).await.expect("the page takes the measures");
+        self.0.client.goto(address).await.expect("the page opens");
+        self.0.client.execute(include_str!("page.js"), Vec::new()).await.expect("the page takes the measures");
     }
 
     /// Opens the page that plays a process, and waits for the first frame.
@@ -61,7 +42,7 @@ impl Browser {
     }
 
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
-        match self.client.execute(script, arguments).await {
+        match self.0.client.execute(script, arguments).await {
             Ok(value) => value,
             Err(error) => panic!("{script}: {error}"),
         }
@@ -118,44 +99,6 @@ impl Browser {
         let script = "return e2e.flashesAndBeeps(arguments[0], arguments[1])";
         let seen = self.run(script, vec![seconds.into(), json!(patch)]).await;
         serde_json::from_value(seen.clone()).unwrap_or_else(|error| panic!("{error}: {seen:#}"))
-    }
-}
-
-/// The path of Chromium; `CHROMIUM` names another one.
-fn chromium() -> String {
-    std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into())
-}
-
-fn flags(directory: &Path) -> Vec<String> {
-    let profile = format!("--user-data-dir={}", directory.join("profile").display());
-    let mut flags: Vec<String> = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--autoplay-policy=no-user-gesture-required",
-        "--window-size=1000,800",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    flags.push(profile);
-    flags
-}
-
-async fn driver_address(driver: &mut Child) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let log = driver.log();
-        let port = log.split_once("started successfully on port ").and_then(|(_, rest)| rest.split_once('.'));
-        if let Some((port, _)) = port {
-            return format!("http://127.0.0.1:{port}");
-        }
-        assert!(driver.ended().is_none() && Instant::now() < deadline, "chromedriver does not start");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

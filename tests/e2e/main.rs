@@ -6,6 +6,8 @@
 mod aiortc;
 mod browser;
 mod child;
+#[path = "../support/chromium.rs"]
+mod chromium;
 mod lossy;
 mod manifest;
 mod media;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::source::Source;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const SECRET: &str = "a secret of some length";
@@ -236,34 +237,9 @@ pub async fn problem(response: Response) -> (u16, String) {
     (status, body["reason"].as_str().expect("a word").to_owned())
 }
 
-/// A test source with the two legs, ended with the test.
-pub struct Source(Child);
-
-impl Source {
-    pub fn start(ports: EgressPorts) -> Self {
-        let video = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.video);
-        let audio = format!("udp://127.0.0.1:{}?pkt_size=1200", ports.audio);
-        let arguments = format!(
-            "-nostdin -loglevel error -re -f lavfi -i testsrc2=size=640x360:rate=30 -re -f lavfi -i sine=frequency=440 \
-             -map 0:v -c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -pix_fmt yuv420p -bf 0 \
-             -g 30 -keyint_min 30 -sc_threshold 0 -b:v 1M -an -payload_type 102 -rtpflags skip_rtcp+send_bye -f rtp {video} \
-             -map 1:a -c:a libopus -ar 48000 -ac 2 -vn -payload_type 111 -rtpflags skip_rtcp+send_bye -f rtp {audio}"
-        );
-        let child = Command::new("ffmpeg")
-            .args(arguments.split_whitespace())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ffmpeg is installed");
-        Self(child)
-    }
-}
-
-impl Drop for Source {
-    fn drop(&mut self) {
-        self.0.kill().expect("it is our child");
-        self.0.wait().expect("it is our child");
-    }
+/// Starts a test source that browsers can play, with a keyframe every second.
+pub fn start_source(ports: EgressPorts) -> Source {
+    Source::start(ports, "-tune zerolatency -profile:v baseline -bf 0 -g 30 -keyint_min 30 -b:v 1M")
 }
 
 /// A receiving peer with its socket.

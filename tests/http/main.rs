@@ -7,3 +7,8 @@ mod listener;
 mod page;
 mod process;
 mod whep;
+
+#[path = "../support/chromium.rs"]
+mod chromium;
+#[path = "../support/source.rs"]
+mod source;

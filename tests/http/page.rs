@@ -7,7 +7,7 @@ use dragonfork::http::token::{Grant, Purpose, Scope, Signer};
 use serde_json::json;
 
 use super::browser::Browser;
-use super::house::{CHROMIUM, House, SECRET, Source, Wishes, playing, process};
+use super::house::{CHROMIUM, House, SECRET, Wishes, playing, process, start_source};
 
 const PLAYING: &str = "window.dragonfork.peer?.connectionState === 'connected' \
      && Number(document.querySelector('#frames').textContent.replace(/\\D/g, '')) > 30";
@@ -34,7 +34,7 @@ async fn the_page_is_strict_about_what_it_may_do() {
 #[tokio::test]
 async fn the_link_at_start_shows_the_processes_and_one_click_plays() {
     let house = House::new(Wishes { max_viewers_per_stream: 1, ..Wishes::default() }).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     let mut waiting = playing("door");
     waiting.status.state = State::Waiting;
     let condition = json!({
@@ -93,7 +93,7 @@ async fn a_stream_waits_for_media_outlives_ffmpeg_and_ends_with_its_process() {
     browser.open(&link(&house, "?url=/api/v3/whep/cam")).await;
     browser.until("document.querySelector('#message').textContent === 'Not live yet'").await;
 
-    let source = Source::start(house.open("cam").await);
+    let source = start_source(house.open("cam").await);
     browser.until(PLAYING).await;
     assert_eq!(browser.value("document.querySelector('video').muted").await, json!(true), "nobody clicked yet");
     browser.click("#sound").await;
@@ -101,7 +101,7 @@ async fn a_stream_waits_for_media_outlives_ffmpeg_and_ends_with_its_process() {
 
     drop(source);
     browser.until("document.querySelector('#message').textContent.startsWith('No picture for')").await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     browser.until("document.querySelector('#overlay').hidden").await;
 
     let mut suspended = process("cam", &json!({ "webrtc": { "enabled": true }, "suspend": true }), Default::default());
@@ -109,7 +109,7 @@ async fn a_stream_waits_for_media_outlives_ffmpeg_and_ends_with_its_process() {
     house.show(suspended);
     house.handle().close("cam");
     browser.until("document.querySelector('#message').textContent === 'The process was stopped'").await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     browser.until(PLAYING).await;
 }
 
@@ -145,7 +145,7 @@ async fn whoever_has_no_token_signs_in_and_stays_signed_in() {
 #[tokio::test]
 async fn the_page_works_from_disk() {
     let house = House::new(Wishes::default()).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     let file = format!("file://{}/src/http/page.html", env!("CARGO_MANIFEST_DIR"));
     let browser = Browser::start(&[]).await;
     let url = house.url("/api/v3/process/cam/whep");
@@ -169,7 +169,7 @@ async fn the_page_works_from_disk() {
 #[tokio::test]
 async fn the_token_of_this_server_goes_to_no_other() {
     let (house, other) = (House::new(Wishes::default()).await, House::new(Wishes::default()).await);
-    let _source = Source::start(other.open("cam").await);
+    let _source = start_source(other.open("cam").await);
     let browser = Browser::start(&[]).await;
     let url = other.url("/api/v3/whep/cam");
     // The other one would take it: both have one secret.

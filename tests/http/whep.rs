@@ -6,7 +6,7 @@ use dragonfork::whep::Client;
 use reqwest::Response;
 use serde_json::json;
 
-use super::house::{CHROMIUM, House, Source, Viewer, Wishes, playing, problem, process};
+use super::house::{CHROMIUM, House, Viewer, Wishes, playing, problem, process, start_source};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -22,7 +22,7 @@ async fn refused(house: &House, method: &str, path: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_player_watches_trickles_and_leaves() {
     let house = House::new(Wishes::default()).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     let mut viewer = Viewer::new();
     let response = house.offer_until_media("/api/v3/whep/cam", viewer.sdp()).await;
     assert_eq!(response.status(), 201);
@@ -66,7 +66,7 @@ async fn a_player_watches_trickles_and_leaves() {
 #[tokio::test]
 async fn the_alias_gives_a_location_on_itself_and_ids_are_decoded() {
     let house = House::new(Wishes::default()).await;
-    let _source = Source::start(house.open("restreamer-ui:ingest:a.b").await);
+    let _source = start_source(house.open("restreamer-ui:ingest:a.b").await);
     for (called, expected) in [
         ("/api/v3/process/restreamer-ui:ingest:a.b/whep", "/api/v3/process/restreamer-ui:ingest:a.b/whep/"),
         ("/api/v3/process/restreamer-ui%3Aingest%3aa%2Eb/whep", "/api/v3/process/restreamer-ui:ingest:a.b/whep/"),
@@ -83,7 +83,7 @@ async fn the_alias_gives_a_location_on_itself_and_ids_are_decoded() {
 #[tokio::test]
 async fn a_patch_is_refused_for_what_is_wrong_with_it() {
     let house = House::new(Wishes::default()).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     let response = house.offer_until_media("/api/v3/whep/cam", CHROMIUM).await;
     let location = header(&response, "location").to_owned();
     let patch = |media: &'static str, tag: Option<&'static str>, body: String| {
@@ -112,7 +112,7 @@ async fn a_patch_is_refused_for_what_is_wrong_with_it() {
 #[tokio::test]
 async fn a_strict_house_wants_if_match() {
     let house = House::new(Wishes { strict_etag: true, ..Wishes::default() }).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     let response = house.offer_until_media("/api/v3/whep/cam", CHROMIUM).await;
     let (location, etag) = (header(&response, "location"), header(&response, "etag"));
     let patch = || house.ask("PATCH", location).header("content-type", FRAGMENT).body("a=end-of-candidates\r\n");
@@ -124,7 +124,7 @@ async fn a_strict_house_wants_if_match() {
 #[tokio::test]
 async fn an_offer_is_refused_for_what_is_wrong_with_it() {
     let house = House::new(Wishes::default()).await;
-    let _source = Source::start(house.open("cam").await);
+    let _source = start_source(house.open("cam").await);
     house.offer_until_media("/api/v3/whep/cam", CHROMIUM).await;
     let post = |media: Option<&'static str>, body: Vec<u8>| {
         let request = house.ask("POST", "/api/v3/whep/cam").body(body);
@@ -206,7 +206,7 @@ async fn the_two_caps_have_two_words() {
     let house = House::new(Wishes { max_viewers_per_stream: 1, max_viewers: 2, ..Wishes::default() }).await;
     let mut sources = Vec::new();
     for id in ["a", "b", "c"] {
-        sources.push(Source::start(house.open(id).await));
+        sources.push(start_source(house.open(id).await));
     }
     assert_eq!(house.offer_until_media("/api/v3/whep/a", CHROMIUM).await.status(), 201);
     let full = house.offer("/api/v3/whep/a", CHROMIUM).await;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Accepted, Retransmission};
 pub use proof::{Received, Watcher, self_test};
-pub use session::{Event, Session, Settings, Transmit};
+pub use session::{Event, Session, Settings, Transmit, host_candidate};
 pub use tap::UnknownDerivation;
 
 use crate::rtp::{Codec, SpsProfile};

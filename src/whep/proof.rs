@@ -23,7 +23,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
-use super::session::{Event, Session, Settings, Transmit};
+use super::session::{Event, Session, Settings, Transmit, host_candidate};
 use super::{StreamMedia, Track};
 use crate::rtp::{Codec, PacketView};
 
@@ -73,7 +73,7 @@ impl Watcher {
             };
             peer.add_transceiver_from_kind(kind, Some(init))?;
         }
-        peer.add_local_candidate(super::session::host_candidate(local)?)?;
+        peer.add_local_candidate(host_candidate(local)?)?;
         let offer = peer.create_offer(None)?;
         peer.set_local_description(now, offer)?;
         let offer = peer.local_description().map(|description| description.sdp).unwrap_or_default();

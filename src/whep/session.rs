@@ -401,7 +401,8 @@ fn track(accepted: &Accepted) -> MediaStreamTrack {
     MediaStreamTrack::new("dragonfork".into(), kind.to_string(), kind.to_string(), kind, vec![coding])
 }
 
-pub(super) fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, rtc::shared::error::Error> {
+/// A host candidate for UDP at this address (RFC 8445 section 5.1.1.1), as the WebRTC engine takes it.
+pub fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, rtc::shared::error::Error> {
     let candidate = CandidateHostConfig {
         base_config: CandidateConfig {
             network: "udp".into(),

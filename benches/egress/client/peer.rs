@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use dragonfork::whep::host_candidate;
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::media_stream::MediaStreamTrackId;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MediaEngine};
@@ -13,7 +14,6 @@ use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
-use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
 use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
@@ -59,7 +59,7 @@ impl Peer {
             };
             peer.add_transceiver_from_kind(kind, Some(init))?;
         }
-        peer.add_local_candidate(candidate(local)?)?;
+        peer.add_local_candidate(host_candidate(local)?)?;
         let offer = peer.create_offer(None)?;
         peer.set_local_description(now, offer)?;
         Ok(Self::described(peer, local))
@@ -69,7 +69,7 @@ impl Peer {
     pub fn answer(local: SocketAddr, offer: String, now: Instant) -> Result<(Self, String), Error> {
         let mut peer = build(Protection::Gcm, now)?;
         peer.set_remote_description(now, RTCSessionDescription::offer(offer)?)?;
-        peer.add_local_candidate(candidate(local)?)?;
+        peer.add_local_candidate(host_candidate(local)?)?;
         let answer = peer.create_answer(None)?;
         peer.set_local_description(now, answer)?;
         Ok(Self::described(peer, local))
@@ -187,19 +187,4 @@ fn codec(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str, payload_ty
         rtcp_feedback: Vec::new(),
     };
     RTCRtpCodecParameters { rtp_codec, payload_type }
-}
-
-fn candidate(address: SocketAddr) -> Result<rtc::peer_connection::transport::RTCIceCandidateInit, Error> {
-    let candidate = CandidateHostConfig {
-        base_config: CandidateConfig {
-            network: "udp".into(),
-            address: address.ip().to_string(),
-            port: address.port(),
-            component: 1,
-            ..CandidateConfig::default()
-        },
-        ..CandidateHostConfig::default()
-    }
-    .new_candidate_host()?;
-    RTCIceCandidate::from(&candidate).to_json()
 }

@@ -23,7 +23,7 @@ use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
 use crate::gateway::{self, Gateway};
 use crate::http;
-use crate::plan::{Key, LegAction};
+use crate::plan::{Key, Leg, LegAction};
 use crate::process;
 use crate::runner::{self, Runner};
 use crate::source;
@@ -172,7 +172,7 @@ impl House {
                     tracing::info!(process = %key, leg, action = ?of.action, reason = of.reason, "leg chosen");
                 }
                 if let Some(gateway) = &self.gateway {
-                    let sent = |leg: &crate::plan::Leg| leg.action != LegAction::None;
+                    let sent = |leg: &Leg| leg.action != LegAction::None;
                     gateway.handle().expect(key.as_str(), sent(&legs.video), sent(&legs.audio));
                 }
                 Seen::Legs(legs)

@@ -102,6 +102,10 @@ impl Leg {
                     taken.reordered |= self.handle_datagram(datagram, now);
                 }
             }
+            // The next datagram wakes the thread again, so an empty socket need not be asked.
+            if count < BATCH_SIZE {
+                return taken;
+            }
         }
         taken.more = true;
         taken

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use rand::RngExt;
-use rtc::rtcp::sender_report::SenderReport;
+use rtc::rtcp::{self, sender_report::SenderReport};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::announce::canonical;
@@ -31,6 +31,8 @@ const WAKER: Token = Token(1);
 
 /// Sender reports go out this often (RFC 3550 section 6.2 allows it for sessions of this size).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Timers of connected viewers may be so late, so that one wake does several.
+const SLACK: Duration = Duration::from_millis(10);
 /// A stream's viewers stay with the thread that reads its legs up to this number; more go where the load is least.
 const HOME: usize = 128;
 /// A viewer that loses so many of 256 packets, for so long, goes on from the newest keyframe.
@@ -189,8 +191,11 @@ impl Control {
         if self.more_datagrams {
             return Some(now);
         }
-        let viewers = self.viewers.values().flat_map(|viewer| [viewer.due, viewer.thread.map(|_| viewer.next_report)]);
-        viewers.flatten().chain([self.next_liveness]).min()
+        let due = |viewer: &WhepViewer| match viewer.thread {
+            None => viewer.due,
+            Some(_) => viewer.due.into_iter().chain([viewer.next_report]).min().map(|due| due + SLACK),
+        };
+        self.viewers.values().filter_map(due).chain([self.next_liveness]).min()
     }
 
     /// Reads the one UDP port.
@@ -325,8 +330,8 @@ impl Control {
         viewer.next_report = now + REPORT_INTERVAL;
         let Some(stream) = self.streams.get(&viewer.stream) else { return };
         let ntp_time = ntp(SystemTime::now());
-        for (kind, ssrc, sent) in &viewer.sent {
-            let Some(timestamp) = stream.state.leg(*kind).timestamp_at(now) else { continue };
+        let report = |(kind, ssrc, sent): &(MediaKind, u32, Arc<Sent>)| {
+            let timestamp = stream.state.leg(*kind).timestamp_at(now)?;
             let report = SenderReport {
                 ssrc: *ssrc,
                 ntp_time,
@@ -335,7 +340,11 @@ impl Control {
                 octet_count: sent.octets.load(Ordering::Relaxed),
                 ..SenderReport::default()
             };
-            viewer.session.report(*kind, report, now);
+            Some(Box::new(report) as Box<dyn rtcp::Packet>)
+        };
+        let reports: Vec<_> = viewer.sent.iter().filter_map(report).collect();
+        if !reports.is_empty() {
+            viewer.session.report(reports, now);
         }
     }
 

@@ -99,13 +99,16 @@ pub struct Session {
     peer: RTCPeerConnection,
     tap: Arc<KeyTap>,
     canonical: Vec<SocketAddr>,
-    senders: Vec<(MediaKind, RTCRtpSenderId)>,
+    /// The first track's; all share its transport.
+    sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
     local_ufrag: String,
     remote_ufrag: String,
     etag: String,
     deadline: Option<Instant>,
     remote: Option<SocketAddr>,
+    /// A check came since the path was looked at.
+    was_checked: bool,
     heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
     feedback: VecDeque<Event>,
     closed: bool,
@@ -127,10 +130,10 @@ impl Session {
         let tap = Arc::new(KeyTap::new(settings.provider.clone()));
         let (deliver, heard) = channel();
         let mut peer = build_peer(tap.clone(), deliver, &accepted, now).map_err(unreadable)?;
-        let mut senders = Vec::new();
+        let mut first = None;
         for accepted in &accepted {
             let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
-            senders.push((accepted.codec.kind(), sender));
+            first.get_or_insert(sender);
         }
         let plain = RTCSessionDescription::offer(plain_offer(&offer, &accepted)).map_err(unreadable)?;
         peer.set_remote_description(now, plain).map_err(unreadable)?;
@@ -160,13 +163,14 @@ impl Session {
             peer,
             tap,
             canonical: settings.canonical.clone(),
-            senders,
+            sender: first.expect("an answer has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
             local_ufrag: ufrag,
             remote_ufrag: offer.ufrag,
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
+            was_checked: false,
             heard,
             feedback: VecDeque::new(),
             closed: false,
@@ -217,6 +221,8 @@ impl Session {
         let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
             return;
         };
+        // RFC 7983 section 7.
+        self.was_checked |= matches!(datagram.first(), Some(0..=3));
         let transport = TransportContext {
             local_addr: *local,
             peer_addr: from,
@@ -269,8 +275,10 @@ impl Session {
         if let Some(event) = self.feedback.pop_front() {
             return Some(event);
         }
-        let remote = self.selected_remote();
-        if self.deadline.is_none() && remote.is_some() && remote != self.remote {
+        // Only a check can change the path, and looking is not cheap.
+        let is_connected = self.deadline.is_none();
+        let remote = if is_connected && std::mem::take(&mut self.was_checked) { self.selected_remote() } else { None };
+        if remote.is_some() && remote != self.remote {
             self.remote = remote;
             return remote.map(Event::Moved);
         }
@@ -296,19 +304,17 @@ impl Session {
     }
 
     fn selected_remote(&mut self) -> Option<SocketAddr> {
-        let (_, sender) = *self.senders.first()?;
-        let sender = self.peer.rtp_sender(sender)?;
+        let sender = self.peer.rtp_sender(self.sender)?;
         let pair = sender.transport()?.ice_transport().get_selected_candidate_pair()?;
         Some(SocketAddr::new(pair.remote().address.parse().ok()?, pair.remote().port))
     }
 
-    /// Sends a sender report (RFC 3550 section 6.4.1).
-    pub fn report(&mut self, kind: MediaKind, report: rtcp::sender_report::SenderReport, now: Instant) {
-        let sender = self.senders.iter().find(|(of, _)| *of == kind).map(|(_, sender)| *sender);
-        if let Some(mut sender) = sender.and_then(|sender| self.peer.rtp_sender(sender))
-            && let Err(error) = sender.write_rtcp(now, vec![Box::new(report)])
+    /// Sends the sender reports of all tracks in one packet (RFC 3550 section 6.4.1, RFC 8108).
+    pub fn report(&mut self, reports: Vec<Box<dyn rtcp::Packet>>, now: Instant) {
+        if let Some(mut sender) = self.peer.rtp_sender(self.sender)
+            && let Err(error) = sender.write_rtcp(now, reports)
         {
-            tracing::debug!(%error, "sender report left out");
+            tracing::debug!(%error, "sender reports left out");
         }
     }
 

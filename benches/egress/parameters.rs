@@ -100,8 +100,10 @@ pub struct Parameters {
     pub sweep: &'static [usize],
     /// Repetitions of the sweep and of the streams.
     pub sweep_repetitions: usize,
-    /// Counts of streams that the viewers are spread over.
+    /// Counts of streams.
     pub streams: &'static [usize],
+    /// Viewers of each stream, where each has as many.
+    pub stream_viewers: usize,
     /// Before allocations are counted, packets of each shape are sent for so long: what the gateway keeps has filled up.
     pub fill: Duration,
     /// Allocations are counted for so long: a whole number of intervals of sender reports and of ICE's checks.
@@ -122,6 +124,7 @@ impl Parameters {
             sweep: &[1, 10, 50, 100, 200, 500, 1000],
             sweep_repetitions: 3,
             streams: &[1, 10, 100],
+            stream_viewers: 10,
             fill: Duration::from_secs(9),
             window: Duration::from_secs(4),
             one_core: (500, 250, 4000),
@@ -139,6 +142,7 @@ impl Parameters {
             sweep: &[10, 100, 300],
             sweep_repetitions: 1,
             streams: &[1, 10, 100],
+            stream_viewers: 2,
             fill: Duration::from_secs(2),
             window: Duration::from_secs(2),
             one_core: (500, 500, 1000),

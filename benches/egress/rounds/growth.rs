@@ -54,33 +54,43 @@ fn flat(group: &str, name: &str, of: &str, medians: &[(usize, f64)], from: usize
     Some(Figure::new(group, name, what, "", &[more / less]).target(Target::AtMost(targets::FLAT)))
 }
 
-/// The same viewers, spread over more and more streams.
+/// More and more streams: with as many viewers of each, and with the same viewers spread over them.
 pub fn streams(parameters: &Parameters) -> Result<Vec<Figure>> {
+    let each = parameters.stream_viewers;
+    let (mut figures, medians) = spread(parameters, "each", |streams| each * streams)?;
+    figures.extend(flat(STREAMS, "streams/each/flat", &format!("streams with {each} viewers each"), &medians, 1));
+    let (spread, _) = spread(parameters, "spread", |_| parameters.viewers)?;
+    figures.extend(spread);
+    Ok(figures)
+}
+
+/// So many viewers of so many streams: the figures, and the median of each count of streams.
+fn spread(
+    parameters: &Parameters,
+    name: &str,
+    viewers: impl Fn(usize) -> usize,
+) -> Result<(Vec<Figure>, Vec<(usize, f64)>)> {
     let mut rigs = Vec::new();
     for &streams in parameters.streams {
         let mut rig = Rig::gateway(streams, Cores::All)?;
-        rig.grow(parameters.viewers, Protection::Gcm)?;
+        rig.grow(viewers(streams), Protection::Gcm)?;
         rig.measure(&FULL, parameters.warm_up)?;
-        rigs.push((streams, rig));
+        rigs.push((streams, rig, Vec::new(), 0));
     }
-    let mut samples = vec![Vec::new(); rigs.len()];
     for _ in 0..parameters.sweep_repetitions {
-        for (at, (streams, rig)) in rigs.iter_mut().enumerate() {
-            samples[at].push(measure(&format!("ours, {}", count(*streams, "stream")), rig, parameters)?.per_packet());
+        for (streams, rig, samples, lost) in &mut rigs {
+            let what = format!("ours, {} viewers of {}", viewers(*streams), count(*streams, "stream"));
+            let slice = measure(&what, rig, parameters)?;
+            samples.push(slice.per_packet());
+            *lost += slice.lost();
         }
     }
-    let mut figures: Vec<Figure> = parameters
-        .streams
-        .iter()
-        .zip(&samples)
-        .map(|(streams, samples)| {
-            let what = format!("Our gateway, {} viewers of {}", parameters.viewers, count(*streams, "stream"));
-            Figure::new(STREAMS, &format!("streams/ours/{streams}"), what, MICROSECONDS, samples)
-        })
-        .collect();
-    let medians: Vec<_> = parameters.streams.iter().copied().zip(samples.iter().map(|s| median(s))).collect();
-    figures.extend(flat(STREAMS, "streams/flat", "streams", &medians, 1));
-    Ok(figures)
+    let figure = |(streams, _, samples, lost): &(usize, Rig, Vec<f64>, u64)| {
+        let what = format!("Our gateway, {} viewers of {}", viewers(*streams), count(*streams, "stream"));
+        lossy(Figure::new(STREAMS, &format!("streams/{name}/{streams}"), what, MICROSECONDS, samples), *lost)
+    };
+    let medians = rigs.iter().map(|(streams, _, samples, _)| (*streams, median(samples))).collect();
+    Ok((rigs.iter().map(figure).collect(), medians))
 }
 
 /// How many viewers of 2 Mb/s one core serves.

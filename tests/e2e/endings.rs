@@ -17,7 +17,7 @@ fn film(name: &str) -> Manifest {
 }
 
 /// Ends one process with SIGKILL.
-fn kill(id: u32) {
+pub fn kill(id: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(id).expect("it is small")).expect("it is not 0");
     rustix::process::kill_process(pid, Signal::KILL).expect("it runs");
 }

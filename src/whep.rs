@@ -15,6 +15,7 @@ mod tap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Accepted, Retransmission};
+pub use feedback::read_feedback;
 pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit, host_candidate};
 pub use tap::UnknownDerivation;

@@ -1,4 +1,4 @@
-//! Brings a viewer's RTCP out of the WebRTC engine.
+//! Brings a viewer's RTCP out of the WebRTC engine, and reads it.
 //!
 //! The engine hands on what speaks first of a track that it knows. A browser's report may speak first of a retransmission
 //! stream, which is the egress's own and no track of the engine, so what comes is taken before the engine judges it.
@@ -11,6 +11,8 @@ use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
+
+use super::session::Event;
 
 /// Takes every RTCP packet that comes in out of the engine.
 pub struct Deliver {
@@ -58,4 +60,21 @@ impl Interceptor for Deliver {
     fn unbind_local_stream(&mut self, _: &StreamInfo) {}
     fn bind_remote_stream(&mut self, _: &StreamInfo) {}
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
+/// What a packet of a viewer asks for or tells; `None` where it is nothing that the egress acts on.
+pub fn read_feedback(packet: &dyn rtcp::Packet) -> Option<Event> {
+    use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    use rtcp::receiver_report::ReceiverReport;
+    use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+    let packet = packet.as_any();
+    if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
+        let sequence_numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
+        return Some(Event::Lost { ssrc: nack.media_ssrc, sequence_numbers });
+    }
+    if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
+        return report.reports.iter().map(|report| report.fraction_lost).max().map(Event::FractionLost);
+    }
+    (packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()).then_some(Event::KeyframeWanted)
 }

@@ -31,7 +31,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
-use super::feedback::Deliver;
+use super::feedback::{Deliver, read_feedback};
 use super::fragment::Fragment;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
@@ -270,7 +270,7 @@ impl Session {
             return Some(self.over("the viewer did not connect"));
         }
         while let Ok(packets) = self.heard.try_recv() {
-            self.feedback.extend(packets.iter().filter_map(|packet| feedback(packet.as_ref())));
+            self.feedback.extend(packets.iter().filter_map(|packet| read_feedback(packet.as_ref())));
         }
         if let Some(event) = self.feedback.pop_front() {
             return Some(event);
@@ -325,22 +325,6 @@ impl Session {
             tracing::debug!(%error, "session close");
         }
     }
-}
-
-fn feedback(packet: &dyn rtcp::Packet) -> Option<Event> {
-    use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
-    use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-    use rtcp::receiver_report::ReceiverReport;
-    use rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
-    let packet = packet.as_any();
-    if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
-        let sequence_numbers = nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect();
-        return Some(Event::Lost { ssrc: nack.media_ssrc, sequence_numbers });
-    }
-    if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
-        return report.reports.iter().map(|report| report.fraction_lost).max().map(Event::FractionLost);
-    }
-    (packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()).then_some(Event::KeyframeWanted)
 }
 
 fn build_peer(

@@ -16,6 +16,7 @@ use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp_transceiver::RTCRtpTransceiverDirection;
 use rtc::rtp_transceiver::RTCRtpTransceiverInit;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
@@ -114,6 +115,13 @@ impl Watcher {
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.peer.poll_write().map(|message| Transmit { to: message.transport.peer_addr, datagram: message.message })
+    }
+
+    /// Asks for a keyframe of the picture with this SSRC (PLI, RFC 4585 section 6.3.1).
+    pub fn want_keyframe(&mut self, media_ssrc: u32, now: Instant) -> Result<(), Error> {
+        let receiver = self.peer.get_receivers().next();
+        let Some(mut receiver) = receiver.and_then(|id| self.peer.rtp_receiver(id)) else { return Ok(()) };
+        receiver.write_rtcp(now, vec![Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc })])
     }
 
     /// The next packet that was received and opened.

@@ -21,6 +21,7 @@ mod turn;
 mod bad_input;
 mod changes;
 mod endings;
+mod hostile;
 mod life;
 mod lifecycle;
 mod loss;

@@ -1,5 +1,6 @@
 //! A WHEP player without a browser, many of which fit on one machine.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dragonfork::whep::Watcher;
@@ -14,6 +15,14 @@ pub struct Peer {
     watcher: Watcher,
     socket: UdpSocket,
     location: String,
+    answer: String,
+    /// When the newest packet came, and the longest time between two.
+    last: Option<Instant>,
+    longest_gap: Duration,
+    /// SSRC of the picture.
+    picture: Option<u32>,
+    /// RTCP that was sent, as it was on the wire.
+    reports: Vec<Vec<u8>>,
 }
 
 impl Peer {
@@ -31,7 +40,33 @@ impl Peer {
         let location = response.headers()[LOCATION].to_str().expect("text").to_owned();
         let answer = response.text().await.expect("an answer");
         watcher.handle_answer(&answer, now).expect("the answer is read");
-        Ok(Self { watcher, socket, location: format!("{}{location}", program.origin()) })
+        let location = format!("{}{location}", program.origin());
+        Ok(Self {
+            watcher,
+            socket,
+            location,
+            answer,
+            last: None,
+            longest_gap: Duration::ZERO,
+            picture: None,
+            reports: Vec::new(),
+        })
+    }
+
+    /// The value of the answer's first line that begins so.
+    pub fn answered(&self, line: &str) -> &str {
+        self.answer.lines().find_map(|found| found.strip_prefix(line)).expect("the answer has such a line").trim()
+    }
+
+    /// Where the gateway says to be.
+    pub fn gateway(&self) -> SocketAddr {
+        let words: Vec<&str> = self.answered("a=candidate:").split_whitespace().collect();
+        format!("{}:{}", words[4], words[5]).parse().expect("a candidate has an address")
+    }
+
+    /// The longest time between two packets so far.
+    pub fn longest_gap(&self) -> Duration {
+        self.longest_gap
     }
 
     /// Goes on for so long; how many packets came and could be opened.
@@ -43,6 +78,10 @@ impl Peer {
             self.watcher.handle_timeout(Instant::now()).expect("it goes on");
             while let Some(transmit) = self.watcher.poll_transmit() {
                 self.socket.send_to(&transmit.datagram, transmit.to).await.expect("sent");
+                // RFC 5761 section 4.
+                if matches!(transmit.datagram[..], [128..=191, 192..=223, ..]) {
+                    self.reports.push(transmit.datagram.to_vec());
+                }
             }
             let heard = tokio::time::timeout(Duration::from_millis(10), self.socket.recv_from(&mut buffer)).await;
             if let Ok(Ok((size, from))) = heard {
@@ -50,11 +89,31 @@ impl Peer {
                 let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
             }
             self.watcher.is_connected();
-            while self.watcher.poll_received().is_some() {
+            while let Some(packet) = self.watcher.poll_received() {
+                self.picture = self.picture.or(packet.track.contains("video").then_some(packet.ssrc));
+                let now = Instant::now();
+                let gap = self.last.replace(now).map_or(Duration::ZERO, |last| now - last);
+                self.longest_gap = self.longest_gap.max(gap);
                 received += 1;
             }
         }
         received
+    }
+
+    /// Asks for a keyframe.
+    pub fn want_keyframe(&mut self) {
+        let picture = self.picture.expect("it has seen one");
+        self.watcher.want_keyframe(picture, Instant::now()).expect("it is connected");
+    }
+
+    /// Sends every report again that it has sent, whole and cut off; how many.
+    pub async fn replay(&self) -> usize {
+        for report in &self.reports {
+            for size in [report.len(), report.len() - 1, report.len() / 2, 2] {
+                self.socket.send_to(&report[..size], self.gateway()).await.expect("sent");
+            }
+        }
+        self.reports.len()
     }
 
     /// Leaves as a player should; whether the session was still there.

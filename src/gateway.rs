@@ -26,6 +26,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc as queue, oneshot};
 
 use crate::plan::EgressPorts;
+use crate::rtp::Codec;
 use crate::whep::Request;
 
 pub use legs::OpenError;
@@ -146,7 +147,7 @@ pub struct Handle {
 enum Command {
     Open { stream: String, max_viewers: Option<usize>, reply: oneshot::Sender<Result<EgressPorts, OpenError>> },
     Configure { stream: String, max_viewers: Option<usize> },
-    Expect { stream: String, video: bool, audio: bool },
+    Expect { stream: String, video: Option<Codec>, audio: Option<Codec> },
     Close { stream: String },
     Whep(Request),
     Shutdown,
@@ -234,8 +235,9 @@ impl Handle {
         self.send(Command::Configure { stream: stream.to_owned(), max_viewers });
     }
 
-    /// Says which legs FFmpeg will send; before that a stream has no media.
-    pub fn expect(&self, stream: &str, video: bool, audio: bool) {
+    /// Says which legs FFmpeg will send and what they carry; before that a stream has no media. Where a leg carries another
+    /// codec than before, the stream's sessions end.
+    pub fn expect(&self, stream: &str, video: Option<Codec>, audio: Option<Codec>) {
         self.send(Command::Expect { stream: stream.to_owned(), video, audio });
     }
 

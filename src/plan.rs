@@ -19,6 +19,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::crd;
+use crate::rtp::Codec;
 
 pub use inventory::{FrameOrder, Report};
 pub use probe::Probe;
@@ -148,11 +149,6 @@ pub struct EgressPorts {
     pub audio: u16,
 }
 
-/// Payload type of the video leg.
-pub const VIDEO_PAYLOAD_TYPE: u8 = 102;
-/// Payload type of the audio leg.
-pub const AUDIO_PAYLOAD_TYPE: u8 = 111;
-
 /// Streams of the inputs, as FFmpeg reports them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
@@ -213,6 +209,8 @@ pub struct LegChoice {
 pub struct Leg {
     /// What FFmpeg does.
     pub action: LegAction,
+    /// What the leg carries; `None` without a leg.
+    pub codec: Option<Codec>,
     /// Why, for the status.
     pub reason: String,
 }

@@ -5,20 +5,25 @@
 //!
 //! This room never knows who sends and who watches.
 
+mod access;
 mod assembler;
+mod av1;
 mod batch;
 mod clock;
 mod codec;
 mod continuity;
 mod h264;
+mod h265;
 mod packet;
 mod ring;
+mod vp8;
+mod vp9;
 
+pub use access::{Access, Profile};
 pub use assembler::Assembler;
 pub use batch::{Batch, Packet};
 pub use clock::{IngestClock, ntp};
 pub use codec::{Codec, MediaKind};
 pub use continuity::{Continuity, Placed};
-pub use h264::{Access, SpsProfile};
 pub use packet::{PacketView, is_rtcp};
 pub use ring::{Limits, Ring, Rings};

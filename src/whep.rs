@@ -20,7 +20,7 @@ pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit, host_candidate};
 pub use tap::UnknownDerivation;
 
-use crate::rtp::{Codec, SpsProfile};
+use crate::rtp::{Codec, Profile};
 
 /// Whether an offer can be read and answered as far as its transport goes.
 pub fn check_offer(offer: &str) -> Result<(), Refusal> {
@@ -44,7 +44,7 @@ pub struct Track {
     /// SSRC of its retransmission stream, for viewers that offer one.
     pub retransmission_ssrc: u32,
     /// Profile that is really sent, once it is known.
-    pub profile: Option<SpsProfile>,
+    pub profile: Option<Profile>,
 }
 
 /// Answer to an accepted offer.

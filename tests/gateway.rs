@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dragonfork::gateway::{Config, Event, Gateway};
 use dragonfork::plan::EgressPorts;
+use dragonfork::rtp::Codec;
 use dragonfork::whep::{Client, Received, Refusal, Watcher};
 use source::Source;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -40,7 +41,7 @@ impl House {
 
     async fn open(&self, stream: &str) -> EgressPorts {
         let ports = self.handle().open(stream, None).await.expect("legs are opened");
-        self.handle().expect(stream, true, true);
+        self.handle().expect(stream, Some(Codec::H264), Some(Codec::Opus));
         ports
     }
 

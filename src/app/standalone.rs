@@ -23,8 +23,9 @@ use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
 use crate::gateway::{self, Gateway};
 use crate::http;
-use crate::plan::{Key, Leg, LegAction};
+use crate::plan::Key;
 use crate::process;
+use crate::rtp::Codec;
 use crate::runner::{self, Runner};
 use crate::source;
 use crate::whep;
@@ -169,11 +170,11 @@ impl House {
             }
             runner::Event::Legs(legs) => {
                 for (leg, of) in [("picture", &legs.video), ("sound", &legs.audio)] {
-                    tracing::info!(process = %key, leg, action = ?of.action, reason = of.reason, "leg chosen");
+                    let codec = of.codec.map(Codec::name);
+                    tracing::info!(process = %key, leg, action = ?of.action, codec, reason = of.reason, "leg chosen");
                 }
                 if let Some(gateway) = &self.gateway {
-                    let sent = |leg: &Leg| leg.action != LegAction::None;
-                    gateway.handle().expect(key.as_str(), sent(&legs.video), sent(&legs.audio));
+                    gateway.handle().expect(key.as_str(), legs.video.codec, legs.audio.codec);
                 }
                 Seen::Legs(legs)
             }

@@ -206,7 +206,7 @@ fn a_failed_run_says_how_it_ended_and_when_it_starts_again() {
 }
 
 fn legs(video: LegAction, audio: LegAction) -> Seen {
-    let leg = |action| Leg { action, reason: "because".into() };
+    let leg = |action| Leg { action, codec: None, reason: "because".into() };
     Seen::Legs(LegChoice { video: leg(video), audio: leg(audio) })
 }
 

@@ -126,10 +126,10 @@ pub struct WebRtc {
 /// How the picture gets to the browser.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Default)]
 pub enum VideoCodec {
-    /// Copy where the source is fit for WebRTC (H.264 without B-frames), else transcode.
+    /// Copy where the source is fit for WebRTC (H.264 without B-frames, VP8, VP9), else transcode to H.264.
     #[default]
     Auto,
-    /// Copy, whatever the source is.
+    /// Copy H.264, H.265, VP8, VP9 and AV1; of anything else there is no picture.
     Copy,
     /// Transcode to H.264.
     H264,
@@ -145,7 +145,7 @@ pub enum AudioCodec {
     Auto,
     /// Transcode to Opus.
     Opus,
-    /// Copy, whatever the source is.
+    /// Copy Opus; of anything else there is no sound.
     Copy,
     /// No sound.
     None,
@@ -159,7 +159,8 @@ pub struct Video {
     #[schemars(length(min = 1, max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<String>,
-    /// Copy or transcode.
+    /// `Auto` copies H.264 without B-frames, VP8 and VP9, and transcodes everything else to H.264. `Copy` passes on H.264,
+    /// H.265, VP8, VP9 and AV1 (from FFmpeg 8 on) as they are.
     #[serde(default)]
     pub codec: VideoCodec,
     /// FFmpeg options of this leg, after the chosen ones.

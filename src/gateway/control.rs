@@ -21,7 +21,7 @@ use super::shared::{LegState, Sent, StreamState};
 use super::socket::{Port, Receiver as Datagrams};
 use super::viewer::{JumpReason, Viewer};
 use super::{Command, Config, Event, OpenError};
-use crate::plan::{AUDIO_PAYLOAD_TYPE, EgressPorts, VIDEO_PAYLOAD_TYPE};
+use crate::plan::EgressPorts;
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
 use crate::whep::{self, Answer, Refusal, Request, Session, Settings, StreamMedia, Track};
@@ -70,7 +70,7 @@ pub struct Control {
 struct Stream {
     /// Number of the stream among the media threads.
     id: u64,
-    state: Arc<StreamState>,
+    state: StreamState,
     ports: EgressPorts,
     /// The thread that reads its legs.
     home: usize,
@@ -112,7 +112,7 @@ impl Stream {
             if !leg.is_live(now) {
                 return None;
             }
-            let LegState { codec, ssrc, .. } = *leg;
+            let LegState { codec, ssrc, .. } = **leg;
             // An SSRC for retransmission that no other track has.
             media.tracks.push(Track { codec, ssrc, retransmission_ssrc: ssrc ^ 1 << 31, profile: leg.profile() });
         }
@@ -374,9 +374,7 @@ impl Control {
                     }
                 }
                 Ok(Command::Expect { stream, video, audio }) => {
-                    if let Some(stream) = self.streams.get_mut(&stream) {
-                        stream.expected = Some((video, audio));
-                    }
+                    self.expect(&stream, video, audio, now);
                 }
                 Ok(Command::Close { stream }) => self.close(&stream, now),
                 Ok(Command::Whep(request)) => self.handle_request(request, now),
@@ -395,12 +393,8 @@ impl Control {
         let Legs { video, audio } = Legs::bind()?;
         let port = |socket: &std::net::UdpSocket| socket.local_addr().map(|address| address.port());
         let ports = EgressPorts { video: port(&video).map_err(failed)?, audio: port(&audio).map_err(failed)? };
-        let legs = [
-            Leg::new(video, Codec::H264, VIDEO_PAYLOAD_TYPE).map_err(failed)?,
-            Leg::new(audio, Codec::Opus, AUDIO_PAYLOAD_TYPE).map_err(failed)?,
-        ];
-        let state = |codec| LegState::new(codec, rand::rng().random(), self.reference);
-        let state = Arc::new(StreamState { video: state(Codec::H264), audio: state(Codec::Opus) });
+        let legs = [Leg::new(video, Codec::H264).map_err(failed)?, Leg::new(audio, Codec::Opus).map_err(failed)?];
+        let state = StreamState { video: self.leg_state(Codec::H264), audio: self.leg_state(Codec::Opus) };
         self.numbers += 1;
         let id = self.numbers;
         let home = id as usize % self.media.len();
@@ -423,6 +417,34 @@ impl Control {
         };
         self.streams.insert(name.to_owned(), stream);
         Ok(ports)
+    }
+
+    fn leg_state(&self, codec: Codec) -> Arc<LegState> {
+        Arc::new(LegState::new(codec, rand::rng().random(), self.reference))
+    }
+
+    /// FFmpeg will send these codecs. What was agreed with viewers holds no longer where one is another than before.
+    fn expect(&mut self, name: &str, video: Option<Codec>, audio: Option<Codec>, now: Instant) {
+        for codec in [video, audio].into_iter().flatten() {
+            let Some(stream) = self.streams.get(name) else { return };
+            let before = stream.state.leg(codec.kind()).codec;
+            if before != codec {
+                let why = format!("the stream is {} now and was {}", codec.name(), before.name());
+                self.end_sessions(|viewer| viewer.stream == name, &why, now);
+                self.change(name, codec);
+            }
+        }
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.expected = Some((video.is_some(), audio.is_some()));
+        }
+    }
+
+    fn change(&mut self, name: &str, codec: Codec) {
+        let leg = self.leg_state(codec);
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.state.replace(leg.clone());
+            self.media[stream.home].send(media::Command::Change { stream: stream.id, leg });
+        }
     }
 
     fn close(&mut self, name: &str, now: Instant) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 
 use super::legs::missing_buffer;
-use crate::rtp::{Assembler, Batch, Codec, Continuity, IngestClock, MediaKind, PacketView};
+use crate::rtp::{Assembler, Batch, Codec, Continuity, IngestClock, PacketView};
 
 /// Calls to the system before others have their turn.
 const CALLS: usize = 16;
@@ -33,7 +33,6 @@ pub struct Leg {
     socket: mio::net::UdpSocket,
     state: UdpSocketState,
     codec: Codec,
-    payload_type: u8,
     continuity: Continuity,
     clock: IngestClock,
     assembler: Assembler,
@@ -59,7 +58,7 @@ pub struct Taken {
 
 impl Leg {
     /// A leg over a bound socket.
-    pub fn new(socket: UdpSocket, codec: Codec, payload_type: u8) -> io::Result<Self> {
+    pub fn new(socket: UdpSocket, codec: Codec) -> io::Result<Self> {
         let missing = missing_buffer(&socket);
         if missing > 0 {
             tracing::warn!(
@@ -72,12 +71,20 @@ impl Leg {
             state: UdpSocketState::new((&socket).into())?,
             socket: mio::net::UdpSocket::from_std(socket),
             codec,
-            payload_type,
             continuity: Continuity::new(codec.clock_rate()),
             clock: IngestClock::new(codec.clock_rate()),
             assembler: Assembler::new(codec),
             order: Order::default(),
         })
+    }
+
+    /// Goes on with another codec, as if nothing had come yet.
+    pub fn change(&mut self, codec: Codec) {
+        self.codec = codec;
+        self.continuity = Continuity::new(codec.clock_rate());
+        self.clock = IngestClock::new(codec.clock_rate());
+        self.assembler = Assembler::new(codec);
+        self.order = Order::default();
     }
 
     /// The socket, for registration.
@@ -113,7 +120,7 @@ impl Leg {
 
     /// Takes a datagram in; `true` where it shows that frames come out of order.
     fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> bool {
-        let packet = PacketView::parse(datagram).filter(|packet| packet.payload_type == self.payload_type);
+        let packet = PacketView::parse(datagram).filter(|packet| packet.payload_type == self.codec.payload_type());
         let Some(packet) = packet else { return false };
         let placed = self.continuity.place(packet.ssrc, packet.sequence_number, packet.timestamp, now);
         let Some(placed) = placed else { return false };
@@ -123,7 +130,7 @@ impl Leg {
         }
         self.clock.observe(placed.timestamp, now);
         self.assembler.handle_packet(placed, &packet, now);
-        self.codec.kind() == MediaKind::Video && self.order.note(placed.timestamp)
+        self.codec.reorders() && self.order.note(placed.timestamp)
     }
 
     /// When what came is to go to the viewers.

@@ -17,11 +17,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::ingest::{Inbox, Leg};
 use super::run::Run;
-use super::shared::StreamState;
+use super::shared::{LegState, StreamState};
 use super::socket::Port;
 use super::viewer::{JumpReason, Viewer, Way};
 use super::{Event, Totals};
-use crate::rtp::{Batch, Limits, MediaKind, Rings};
+use crate::rtp::{Batch, Limits, MediaKind, Ring, Rings};
 
 const WAKER: Token = Token(0);
 const FIRST_LEG: usize = 1;
@@ -31,7 +31,9 @@ const PACE: Duration = Duration::from_millis(2);
 /// What a media thread is told.
 pub enum Command {
     /// Read these legs.
-    Open { stream: u64, name: String, legs: Box<[Leg; 2]>, state: Arc<StreamState> },
+    Open { stream: u64, name: String, legs: Box<[Leg; 2]>, state: StreamState },
+    /// One leg of the stream carries another codec from now on; nobody watches it.
+    Change { stream: u64, leg: Arc<LegState> },
     /// Forget the stream.
     Close { stream: u64 },
     /// Hand the stream's batches to this thread too.
@@ -150,7 +152,7 @@ struct Stream {
 struct Source {
     name: String,
     legs: Box<[Leg; 2]>,
-    state: Arc<StreamState>,
+    state: StreamState,
     subscribers: Vec<usize>,
 }
 
@@ -272,6 +274,14 @@ impl Media {
     fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Open { stream, name, legs, state } => self.open(stream, name, legs, state),
+            Command::Change { stream: id, leg: state } => {
+                let Some(stream) = self.streams.get_mut(&id) else { return };
+                let Some(source) = &mut stream.source else { return };
+                let kind = state.codec.kind();
+                source.legs[kind as usize].change(state.codec);
+                source.state.replace(state);
+                *stream.rings.of_mut(kind) = Ring::new(Limits::default());
+            }
             Command::Close { stream } => {
                 self.streams.remove(&stream);
                 self.legs.retain(|_, (of, _)| *of != stream);
@@ -334,7 +344,7 @@ impl Media {
         }
     }
 
-    fn open(&mut self, id: u64, name: String, mut legs: Box<[Leg; 2]>, state: Arc<StreamState>) {
+    fn open(&mut self, id: u64, name: String, mut legs: Box<[Leg; 2]>, state: StreamState) {
         for kind in KINDS {
             let token = Token(self.next_leg);
             self.next_leg += 1;

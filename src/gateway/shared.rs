@@ -1,9 +1,10 @@
 //! What the threads of the gateway tell each other without a message: a few numbers for each leg and each track.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::rtp::{Codec, MediaKind, SpsProfile};
+use crate::rtp::{Codec, MediaKind, Profile};
 
 /// A leg that sent nothing for this long has no media.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ pub struct LegState {
     reference: Instant,
     /// Milliseconds from the reference to the newest packet, plus one; 0 before the first.
     newest: AtomicU64,
-    /// Profile, constraints and level, with a mark above them; 0 while unknown.
+    /// The three octets of the profile, with a mark above them; 0 while unknown.
     profile: AtomicU32,
     /// The timestamp that a packet without delay had at the reference, with a mark above it; 0 while unknown.
     clock: AtomicU64,
@@ -31,15 +32,15 @@ impl LegState {
     }
 
     /// Packets came, up to `now`; `timestamp` is what a packet without delay has now.
-    pub fn note(&self, now: Instant, timestamp: Option<u32>, profile: Option<SpsProfile>) {
+    pub fn note(&self, now: Instant, timestamp: Option<u32>, profile: Option<Profile>) {
         let passed = now.saturating_duration_since(self.reference);
         self.newest.store(passed.as_millis() as u64 + 1, Ordering::Relaxed);
         if let Some(timestamp) = timestamp {
             let base = timestamp.wrapping_sub(self.ticks(passed));
             self.clock.store(1 << 32 | u64::from(base), Ordering::Relaxed);
         }
-        if let Some(SpsProfile { profile, constraints, level }) = profile {
-            self.profile.store(u32::from_be_bytes([1, profile, constraints, level]), Ordering::Relaxed);
+        if let Some(Profile { id, flags, level }) = profile {
+            self.profile.store(u32::from_be_bytes([1, id, flags, level]), Ordering::Relaxed);
         }
     }
 
@@ -49,10 +50,10 @@ impl LegState {
         newest > 0 && now.saturating_duration_since(self.reference + Duration::from_millis(newest)) < SILENT_AFTER
     }
 
-    /// Profile of the newest sequence parameter set.
-    pub fn profile(&self) -> Option<SpsProfile> {
-        let [known, profile, constraints, level] = self.profile.load(Ordering::Relaxed).to_be_bytes();
-        (known > 0).then_some(SpsProfile { profile, constraints, level })
+    /// Profile of what came last, as far as it told one.
+    pub fn profile(&self) -> Option<Profile> {
+        let [known, id, flags, level] = self.profile.load(Ordering::Relaxed).to_be_bytes();
+        (known > 0).then_some(Profile { id, flags, level })
     }
 
     /// The timestamp that a packet without delay would have at `now`; `None` before the first packet.
@@ -67,12 +68,13 @@ impl LegState {
     }
 }
 
-/// The two legs of a stream.
+/// The two legs of a stream. A clone shares them.
+#[derive(Clone)]
 pub struct StreamState {
     /// The picture.
-    pub video: LegState,
+    pub video: Arc<LegState>,
     /// The sound.
-    pub audio: LegState,
+    pub audio: Arc<LegState>,
 }
 
 impl StreamState {
@@ -81,6 +83,14 @@ impl StreamState {
         match kind {
             MediaKind::Video => &self.video,
             MediaKind::Audio => &self.audio,
+        }
+    }
+
+    /// Puts another leg in the place of the one of its kind.
+    pub fn replace(&mut self, leg: Arc<LegState>) {
+        match leg.codec.kind() {
+            MediaKind::Video => self.video = leg,
+            MediaKind::Audio => self.audio = leg,
         }
     }
 }
@@ -105,7 +115,7 @@ mod tests {
         let reference = Instant::now();
         let leg = LegState::new(Codec::H264, 7, reference);
         assert_eq!((leg.is_live(reference), leg.profile(), leg.timestamp_at(reference)), (false, None, None));
-        let profile = SpsProfile { profile: 66, constraints: 0xc0, level: 31 };
+        let profile = Profile { id: 66, flags: 0xc0, level: 31 };
         let at = |millis| reference + Duration::from_millis(millis);
         leg.note(at(500), Some(u32::MAX), Some(profile));
         assert_eq!(leg.profile(), Some(profile));

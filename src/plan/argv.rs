@@ -1,6 +1,7 @@
 //! FFmpeg's arguments, and the recipes of the egress legs.
 
-use super::{AUDIO_PAYLOAD_TYPE, EgressPorts, Io, LegAction, LegChoice, Plan, Secret, VIDEO_PAYLOAD_TYPE};
+use super::{EgressPorts, Io, Leg, LegAction, LegChoice, Plan, Secret};
+use crate::rtp::{Codec, MediaKind};
 
 /// A keyframe every second, whatever the frame rate is and wherever the timestamps begin.
 const KEYFRAME_EVERY_SECOND: &str = "expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+1))";
@@ -19,31 +20,48 @@ impl Plan {
             argv.push(address.clone());
         }
         if let (Some(egress), Some((choice, ports))) = (&self.egress, legs) {
-            argv.extend(self.video_leg(&choice.video.action, &egress.video.options, ports.video));
-            argv.extend(audio_leg(&choice.audio.action, &egress.audio.options, ports.audio));
+            argv.extend(self.video_leg(&choice.video, &egress.video.options, ports.video));
+            argv.extend(audio_leg(&choice.audio, &egress.audio.options, ports.audio));
         }
         argv
     }
 
-    fn video_leg(&self, action: &LegAction, options: &[String], port: u16) -> Vec<Secret> {
-        let recipe = match action {
-            LegAction::None => return Vec::new(),
-            LegAction::Copy(map) => words(&["-c:v", "copy", "-bsf:v", self.parameter_sets_in_band(map)]),
-            LegAction::Transcode(map) => transcode(map, options),
+    fn video_leg(&self, leg: &Leg, options: &[String], port: u16) -> Vec<Secret> {
+        let (LegAction::Copy(map) | LegAction::Transcode(map), Some(codec)) = (&leg.action, leg.codec) else {
+            return Vec::new();
         };
-        leg(action, recipe, options, "-an", VIDEO_PAYLOAD_TYPE, port)
+        let recipe = match leg.action {
+            LegAction::Transcode(_) => transcode(map, options),
+            _ => self.copy(map, codec),
+        };
+        way(map, recipe, options, codec, port)
     }
 
-    /// The bitstream filter that puts SPS and PPS before every keyframe. FLV and MP4 hold them out of band in a form that
-    /// `h264_mp4toannexb` puts in band. RTSP's session description holds them in another form, which it leaves alone.
-    fn parameter_sets_in_band(&self, map: &str) -> &'static str {
+    /// The picture as it is. FFmpeg's payloads of VP9 and AV1 count as experiments.
+    fn copy(&self, map: &str, codec: Codec) -> Vec<String> {
+        let further = match codec {
+            Codec::H264 => vec!["-bsf:v".into(), self.parameter_sets_in_band(map, "h264_mp4toannexb")],
+            Codec::H265 => vec!["-bsf:v".into(), self.parameter_sets_in_band(map, "hevc_mp4toannexb")],
+            Codec::Vp9 | Codec::Av1 => words(&["-strict", "experimental"]),
+            Codec::Vp8 | Codec::Opus => Vec::new(),
+        };
+        [words(&["-c:v", "copy"]), further].concat()
+    }
+
+    /// The bitstream filters that put the parameter sets before every keyframe. FLV and MP4 hold them out of band in a
+    /// form that `to_annex_b` puts in band. RTSP's session description holds them in another form, which it leaves alone.
+    fn parameter_sets_in_band(&self, map: &str, to_annex_b: &str) -> String {
         let input = map.split(':').next().and_then(|input| input.parse::<usize>().ok());
         let address = input.and_then(|input| self.inputs.get(input)).map(|input| input.address.expose());
         let described = |address: &str| {
             let address = address.to_ascii_lowercase();
             address.starts_with("rtsp") || address.starts_with("satip") || address.ends_with(".sdp")
         };
-        if address.is_some_and(described) { "h264_mp4toannexb,dump_extra=freq=keyframe" } else { "h264_mp4toannexb" }
+        if address.is_some_and(described) {
+            format!("{to_annex_b},dump_extra=freq=keyframe")
+        } else {
+            to_annex_b.into()
+        }
     }
 }
 
@@ -68,32 +86,30 @@ fn transcode(map: &str, options: &[String]) -> Vec<String> {
     recipe
 }
 
-fn audio_leg(action: &LegAction, options: &[String], port: u16) -> Vec<Secret> {
-    let recipe = match action {
-        LegAction::None => return Vec::new(),
-        LegAction::Copy(_) => words(&["-c:a", "copy"]),
-        LegAction::Transcode(map) => {
+fn audio_leg(leg: &Leg, options: &[String], port: u16) -> Vec<Secret> {
+    let (LegAction::Copy(map) | LegAction::Transcode(map), Some(codec)) = (&leg.action, leg.codec) else {
+        return Vec::new();
+    };
+    let recipe = match leg.action {
+        LegAction::Transcode(_) => {
             // Timestamps in whole milliseconds, as FLV has them, become gaps that browsers conceal; resampling mends it.
             let filter = if map.starts_with('[') { &[][..] } else { &["-af", "aresample=async=1"] };
             let opus = ["-c:a", "libopus", "-ar", "48000", "-ac", "2", "-b:a", "96k"];
             [words(filter), words(&opus), words(&["-application", "lowdelay", "-frame_duration", "20"])].concat()
         }
+        _ => words(&["-c:a", "copy"]),
     };
-    leg(action, recipe, options, "-vn", AUDIO_PAYLOAD_TYPE, port)
+    way(map, recipe, options, codec, port)
 }
 
 /// One leg: what is mapped, the recipe, the manifest's options, and the way to the gateway. FFmpeg's own sender reports
 /// are left out, because those of picture and sound contradict each other.
-fn leg(
-    action: &LegAction,
-    recipe: Vec<String>,
-    options: &[String],
-    without: &str,
-    payload_type: u8,
-    port: u16,
-) -> Vec<Secret> {
-    let map = action.map().unwrap_or_default();
-    let payload_type = payload_type.to_string();
+fn way(map: &str, recipe: Vec<String>, options: &[String], codec: Codec, port: u16) -> Vec<Secret> {
+    let without = match codec.kind() {
+        MediaKind::Video => "-an",
+        MediaKind::Audio => "-vn",
+    };
+    let payload_type = codec.payload_type().to_string();
     let address = format!("udp://127.0.0.1:{port}?pkt_size=1200");
     let way =
         [without, "-payload_type", &payload_type, "-rtpflags", "skip_rtcp+send_bye", "-f", "rtp", address.as_str()];

@@ -2,6 +2,8 @@
 
 use super::{Egress, Inventory, Leg, LegAction, LegChoice, MediaKind, Plan, Stream};
 use crate::crd::{AudioCodec, VideoCodec};
+use crate::rtp::Codec;
+use Judgement::{Copy, Leave, Transcode};
 
 /// A stream that `-map` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,8 @@ enum Target<'a> {
 impl LegChoice {
     /// Whether FFmpeg would be told the same; the reasons may differ.
     pub fn does_the_same_as(&self, other: &Self) -> bool {
-        self.video.action == other.video.action && self.audio.action == other.audio.action
+        let does = |leg: &Leg| (leg.action.clone(), leg.codec);
+        does(&self.video) == does(&other.video) && does(&self.audio) == does(&other.audio)
     }
 }
 
@@ -76,6 +79,23 @@ impl LegAction {
             Self::Copy(map) | Self::Transcode(map) => Some(map),
         }
     }
+}
+
+impl Leg {
+    /// No leg, for this reason.
+    fn none(reason: impl Into<String>) -> Self {
+        Self { action: LegAction::None, codec: None, reason: reason.into() }
+    }
+}
+
+/// What is to be done with a stream.
+enum Judgement {
+    /// Copy it; it carries this.
+    Copy(Codec),
+    /// Transcode it to what the leg carries then.
+    Transcode,
+    /// Nothing: WebRTC cannot carry it.
+    Leave,
 }
 
 impl Plan {
@@ -90,17 +110,36 @@ impl Plan {
     fn video(&self, egress: &Egress, inventory: &Inventory) -> Leg {
         let codec = egress.video.codec;
         if codec == VideoCodec::None {
-            return Leg { action: LegAction::None, reason: "the manifest says so (webrtc.video.codec: None)".into() };
+            return Leg::none("the manifest says so (webrtc.video.codec: None)");
         }
         let target = self.target(egress.video.map.as_deref(), MediaKind::Video, inventory);
-        leg(target, |stream| match (codec, stream) {
-            (VideoCodec::Copy, _) => (true, "the manifest says so (webrtc.video.codec: Copy)".into()),
-            (VideoCodec::H264, _) => (false, "the manifest says so (webrtc.video.codec: H264)".into()),
-            (_, Some(stream)) => match unfit_picture(stream).or_else(|| self.unfit_input(stream.input)) {
-                None => (true, format!("{} without B-frames is fit for WebRTC", codec_name(stream))),
-                Some(reason) => (false, reason),
+        leg(target, Codec::H264, |stream| match (codec, stream) {
+            (VideoCodec::H264, _) => (Transcode, "the manifest says so (webrtc.video.codec: H264)".into()),
+            (VideoCodec::Copy, None) => {
+                (Copy(Codec::H264), "the manifest says so (webrtc.video.codec: Copy), taken to be H.264".into())
+            }
+            (VideoCodec::Copy, Some(stream)) => match picture(stream) {
+                Some(Codec::Av1) => (
+                    Copy(Codec::Av1),
+                    "the manifest says so (webrtc.video.codec: Copy); FFmpeg sends AV1 by RTP from version 8 on".into(),
+                ),
+                Some(codec) => (Copy(codec), "the manifest says so (webrtc.video.codec: Copy)".into()),
+                None => (
+                    Leave,
+                    format!(
+                        "the manifest says webrtc.video.codec: Copy, and WebRTC cannot carry {}; Auto and H264 transcode it",
+                        codec_name(stream)
+                    ),
+                ),
             },
-            (_, None) => (true, "taken to be H.264 without B-frames".into()),
+            (_, Some(stream)) => match fit_picture(stream) {
+                Ok(codec) => match self.unfit_input(stream.input) {
+                    None => (Copy(codec), fit(codec, stream)),
+                    Some(reason) => (Transcode, reason),
+                },
+                Err(reason) => (Transcode, reason),
+            },
+            (_, None) => (Copy(Codec::H264), "taken to be H.264 without B-frames".into()),
         })
     }
 
@@ -114,17 +153,24 @@ impl Plan {
     fn audio(&self, egress: &Egress, inventory: &Inventory) -> Leg {
         let codec = egress.audio.codec;
         if codec == AudioCodec::None {
-            return Leg { action: LegAction::None, reason: "the manifest says so (webrtc.audio.codec: None)".into() };
+            return Leg::none("the manifest says so (webrtc.audio.codec: None)");
         }
         let target = self.target(egress.audio.map.as_deref(), MediaKind::Audio, inventory);
-        leg(target, |stream| match (codec, stream) {
-            (AudioCodec::Copy, _) => (true, "the manifest says so (webrtc.audio.codec: Copy)".into()),
-            (AudioCodec::Opus, _) => (false, "the manifest says so (webrtc.audio.codec: Opus)".into()),
+        leg(target, Codec::Opus, |stream| match (codec, stream) {
+            (AudioCodec::Copy, Some(stream)) if stream.codec != "opus" => (
+                Leave,
+                format!(
+                    "the manifest says webrtc.audio.codec: Copy, and WebRTC cannot carry {}; Auto and Opus transcode it",
+                    codec_name(stream)
+                ),
+            ),
+            (AudioCodec::Copy, _) => (Copy(Codec::Opus), "the manifest says so (webrtc.audio.codec: Copy)".into()),
+            (AudioCodec::Opus, _) => (Transcode, "the manifest says so (webrtc.audio.codec: Opus)".into()),
             (_, Some(stream)) => match unfit_sound(stream) {
-                None => (true, "Opus is fit for WebRTC".into()),
-                Some(reason) => (false, reason),
+                None => (Copy(Codec::Opus), "Opus is fit for WebRTC".into()),
+                Some(reason) => (Transcode, reason),
             },
-            (_, None) => (false, "whatever it is, it becomes Opus".into()),
+            (_, None) => (Transcode, "whatever it is, it becomes Opus".into()),
         })
     }
 
@@ -169,34 +215,67 @@ impl Plan {
     }
 }
 
-/// The leg of a target; `judge` says whether to copy, and why.
-fn leg(target: Target<'_>, judge: impl Fn(Option<&Stream>) -> (bool, String)) -> Leg {
-    let (map, (copy, reason)) = match target {
-        Target::Absent(reason) => return Leg { action: LegAction::None, reason },
+/// The leg of a target; `judge` says what to do with it, and why. Transcoded it carries `transcoded`.
+fn leg(target: Target<'_>, transcoded: Codec, judge: impl Fn(Option<&Stream>) -> (Judgement, String)) -> Leg {
+    let (map, (judgement, reason)) = match target {
+        Target::Absent(reason) => return Leg::none(reason),
         Target::Known(map, stream) => (map, judge(Some(stream))),
         Target::Assumed(map, why) => {
-            let (copy, reason) = judge(None);
-            let copy = copy && !map.starts_with('[');
-            (map, (copy, format!("{reason}; {why}")))
+            let (judgement, reason) = judge(None);
+            // What a filter graph puts out is not encoded yet.
+            let judgement = if map.starts_with('[') { Transcode } else { judgement };
+            (map, (judgement, format!("{reason}; {why}")))
         }
     };
-    Leg { action: if copy { LegAction::Copy(map) } else { LegAction::Transcode(map) }, reason }
+    match judgement {
+        Copy(codec) => Leg { action: LegAction::Copy(map), codec: Some(codec), reason },
+        Transcode => Leg { action: LegAction::Transcode(map), codec: Some(transcoded), reason },
+        Leave => Leg::none(reason),
+    }
 }
 
-/// Why browsers could not play a picture as it is.
-fn unfit_picture(stream: &Stream) -> Option<String> {
+/// The row of the codec table that carries a picture, from FFmpeg's name of its codec.
+fn picture(stream: &Stream) -> Option<Codec> {
+    match stream.codec.as_str() {
+        "h264" => Some(Codec::H264),
+        "hevc" => Some(Codec::H265),
+        "vp8" => Some(Codec::Vp8),
+        "vp9" => Some(Codec::Vp9),
+        "av1" => Some(Codec::Av1),
+        _ => None,
+    }
+}
+
+/// What a picture goes to browsers as it is, or why they could not play it so.
+fn fit_picture(stream: &Stream) -> Result<Codec, String> {
+    const COPY: &str = "webrtc.video.codec: Copy passes it on";
     let name = codec_name(stream);
-    if stream.codec != "h264" {
-        return Some(format!("{name} is not H.264"));
+    let codec = picture(stream).ok_or_else(|| format!("{name} is no codec of WebRTC"))?;
+    // High 10, High 4:2:2, High 4:4:4 and their Intra variants have samples that browsers do not decode; of VP9 all of
+    // them decode profile 0 alone.
+    let is_usual = match codec {
+        Codec::H264 => !["10", "4:2:2", "4:4:4"].iter().any(|sign| stream.profile.contains(sign)),
+        Codec::Vp9 => matches!(stream.profile.as_str(), "" | "Profile 0"),
+        _ => true,
+    };
+    match codec {
+        Codec::H265 => Err(format!("few browsers decode {name}; {COPY}")),
+        Codec::Av1 => {
+            Err(format!("not every browser decodes {name}, and only FFmpeg 8 and later send it by RTP; {COPY}"))
+        }
+        _ if !is_usual => Err(format!("{name} has a sample format that browsers do not decode")),
+        _ if stream.is_turned => Err(format!("{name} is to be turned before it is shown, which RTP cannot say")),
+        _ if codec.reorders() && stream.reordered == Some(true) => {
+            Err(format!("{name} has B-frames, which WebRTC receivers do not reorder"))
+        }
+        _ => Ok(codec),
     }
-    // High 10, High 4:2:2, High 4:4:4 and their Intra variants have samples that browsers do not decode.
-    if ["10", "4:2:2", "4:4:4"].iter().any(|sign| stream.profile.contains(sign)) {
-        return Some(format!("{name} has a sample format that browsers do not decode"));
-    }
-    if stream.is_turned {
-        return Some(format!("{name} is to be turned before it is shown, which RTP cannot say"));
-    }
-    (stream.reordered == Some(true)).then(|| format!("{name} has B-frames, which WebRTC receivers do not reorder"))
+}
+
+/// Why a picture is copied.
+fn fit(codec: Codec, stream: &Stream) -> String {
+    let without = if codec.reorders() { " without B-frames" } else { "" };
+    format!("{}{without} is fit for WebRTC", codec_name(stream))
 }
 
 /// Why browsers could not play a sound as it is.
@@ -211,6 +290,9 @@ fn codec_name(stream: &Stream) -> String {
     let name = match stream.codec.as_str() {
         "h264" => "H.264",
         "hevc" => "H.265",
+        "vp8" => "VP8",
+        "vp9" => "VP9",
+        "av1" => "AV1",
         "aac" => "AAC",
         codec => codec,
     };

@@ -22,10 +22,10 @@ impl Plan {
     pub fn probe(&self) -> Option<Probe> {
         let egress = self.egress.as_ref()?;
         let settled = egress.video.codec == VideoCodec::None
-            || egress.video.codec != VideoCodec::Auto && egress.video.map.is_some();
+            || egress.video.codec == VideoCodec::H264 && egress.video.map.is_some();
         let settled = settled
             && (egress.audio.codec == AudioCodec::None
-                || egress.audio.codec != AudioCodec::Auto && egress.audio.map.is_some());
+                || egress.audio.codec == AudioCodec::Opus && egress.audio.map.is_some());
         let inputs: Vec<usize> = (0..self.inputs.len()).filter(|input| !self.inputs[*input].listens()).collect();
         if settled || inputs.is_empty() {
             return None;

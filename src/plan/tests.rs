@@ -1,5 +1,6 @@
 use super::*;
 use crate::crd::RestreamProcess;
+use crate::rtp::Codec;
 
 fn manifest(spec: &str) -> RestreamProcess {
     let text = format!(
@@ -137,18 +138,57 @@ fn a_picture_is_copied_only_where_webrtc_can_play_it() {
     let picture = |stream: Stream| choice(&plan, [stream]).video;
     assert_eq!(picture(video(0, "h264", "Constrained Baseline")).action, copy("0:v:0"));
     assert_eq!(picture(video(0, "h264", "High")).action, copy("0:v:0"));
+    assert_eq!(picture(video(0, "vp8", "")).action, copy("0:v:0"));
+    assert_eq!(picture(video(0, "vp9", "Profile 0")).action, copy("0:v:0"));
     let reordered = Stream { reordered: Some(true), ..video(0, "h264", "High") };
     for (stream, reason) in [
         (reordered, "B-frames"),
-        (video(0, "hevc", "Main"), "H.265"),
-        (video(0, "rawvideo", ""), "not H.264"),
+        (video(0, "hevc", "Main"), "few browsers decode H.265 (Main); webrtc.video.codec: Copy passes it on"),
+        (video(0, "av1", "Main"), "FFmpeg 8"),
+        (video(0, "vp9", "Profile 2"), "sample format"),
+        (video(0, "rawvideo", ""), "rawvideo is no codec of WebRTC"),
         (video(0, "h264", "High 4:2:2"), "sample format"),
         (video(0, "h264", "High 10 Intra"), "sample format"),
     ] {
         let leg = picture(stream);
-        assert_eq!(leg.action, transcode("0:v:0"));
+        assert_eq!((leg.action, leg.codec), (transcode("0:v:0"), Some(Codec::H264)));
         assert!(leg.reason.contains(reason), "{}", leg.reason);
     }
+}
+
+#[test]
+fn copy_passes_on_every_codec_that_webrtc_carries_and_no_other() {
+    let plan =
+        plan(&format!("  input:\n{FILE}  webrtc: {{enabled: true, video: {{codec: Copy}}, audio: {{codec: Copy}}}}\n"));
+    for (name, codec, recipe) in [
+        ("h264", Codec::H264, "-c:v copy -bsf:v h264_mp4toannexb -an -payload_type 102"),
+        ("hevc", Codec::H265, "-c:v copy -bsf:v hevc_mp4toannexb -an -payload_type 103"),
+        ("vp8", Codec::Vp8, "-c:v copy -an -payload_type 96"),
+        ("vp9", Codec::Vp9, "-c:v copy -strict experimental -an -payload_type 98"),
+        ("av1", Codec::Av1, "-c:v copy -strict experimental -an -payload_type 100"),
+    ] {
+        let streams = || [Stream { reordered: Some(true), ..video(0, name, "") }, audio(0, 1, "opus", 2)];
+        let chosen = choice(&plan, streams());
+        assert_eq!((chosen.video.action, chosen.video.codec), (copy("0:v:0"), Some(codec)));
+        assert_eq!((chosen.audio.action, chosen.audio.codec), (copy("0:a:0"), Some(Codec::Opus)));
+        let argv = argv(&plan, &inventory(streams(), 1));
+        assert!(argv.contains(recipe), "{argv}");
+    }
+    let chosen = choice(&plan, [video(0, "mpeg2video", "Main"), audio(0, 1, "aac", 2)]);
+    for (leg, reason) in [(chosen.video, "cannot carry mpeg2video (Main)"), (chosen.audio, "cannot carry AAC")] {
+        assert_eq!((leg.action, leg.codec), (LegAction::None, None));
+        assert!(leg.reason.contains(reason) && leg.reason.contains("codec: Copy"), "{}", leg.reason);
+    }
+}
+
+#[test]
+fn what_a_publisher_sends_is_another_choice_where_its_codec_is_another() {
+    let plan = live(RTMP);
+    let assumed = plan.choose(&Inventory::default()).expect("it has egress");
+    let vp8 = choice(&plan, [video(0, "vp8", ""), audio(0, 1, "opus", 2)]);
+    let h264 = choice(&plan, [video(0, "h264", "Main"), audio(0, 1, "aac", 2)]);
+    assert_eq!(assumed.video.codec, Some(Codec::H264));
+    assert!(h264.does_the_same_as(&assumed) && !vp8.does_the_same_as(&h264));
 }
 
 #[test]
@@ -237,6 +277,10 @@ fn parameter_sets_of_a_session_description_are_put_in_band() {
     let rtsp = live("  - {id: i, address: \"rtsp://user:secret@camera/stream1\"}\n");
     let streams = || [video(0, "h264", "Main")];
     assert!(argv(&rtsp, &inventory(streams(), 1)).contains("h264_mp4toannexb,dump_extra=freq=keyframe"));
+    let copied =
+        plan("  input: [{id: i, address: \"rtsp://camera/1\"}]\n  webrtc: {enabled: true, video: {codec: Copy}}\n");
+    let hevc = argv(&copied, &inventory([video(0, "hevc", "Main")], 1));
+    assert!(hevc.contains("hevc_mp4toannexb,dump_extra=freq=keyframe"), "{hevc}");
     assert!(!argv(&live(FILE), &inventory(streams(), 1)).contains("dump_extra"));
 }
 
@@ -264,6 +308,8 @@ fn there_is_no_probe_where_nothing_is_to_be_found_out() {
     let settled = "video: {map: \"0:v:0\", codec: H264}, audio: {codec: None}";
     assert_eq!(mapped(settled).probe(), None);
     assert!(mapped("video: {map: \"0:v:0\", codec: H264}").probe().is_some());
+    let copied = "video: {map: \"0:v:0\", codec: Copy}, audio: {codec: None}";
+    assert!(mapped(copied).probe().is_some(), "the leg has to know what it carries");
 }
 
 fn refused(spec: &str) -> Vec<String> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::access::{Access, Profile};
 use super::batch::{Batch, Packet};
-use super::codec::{Codec, MediaKind};
+use super::codec::Codec;
 use super::continuity::Placed;
-use super::h264::{self, Access, SpsProfile};
 use super::packet::PacketView;
+use super::{h264, vp8, vp9};
 
 /// Gathers the packets of one leg. It allocates for a batch where no former one can be used again, and never for a
 /// packet.
@@ -20,7 +21,7 @@ pub struct Assembler {
     next: u64,
     /// The access unit that is being received.
     unit: Option<Unit>,
-    profile: Option<SpsProfile>,
+    profile: Option<Profile>,
     is_complete: bool,
 }
 
@@ -53,29 +54,28 @@ impl Assembler {
             self.unit = None;
         }
         let Placed { sequence, timestamp, new_run: _ } = placed;
-        let payload = batch.push(Packet { sequence, timestamp, marker: packet.marker, payload: packet.payload });
-        if self.codec == Codec::H264 {
-            h264::repair_importance(payload);
-        }
-        self.is_complete |= packet.marker;
-        if self.codec.kind() == MediaKind::Video {
-            self.note_access(sequence, timestamp, packet.payload);
-        }
-    }
-
-    fn note_access(&mut self, sequence: u64, timestamp: u32, payload: &[u8]) {
         if self.unit.as_ref().is_none_or(|unit| unit.timestamp != timestamp) {
             self.unit = Some(Unit { timestamp, start: sequence, is_keyframe: false });
         }
-        let access = Access::of(payload);
-        self.profile = access.sps.or(self.profile);
-        if let (Some(unit), Some(batch)) = (&mut self.unit, self.batch.as_mut().and_then(Arc::get_mut))
-            && access.idr
-            && !unit.is_keyframe
-        {
+        let access = Access::of(self.codec, packet.payload);
+        self.profile = access.profile.or(self.profile);
+        if let Some(unit) = self.unit.as_mut().filter(|unit| access.keyframe && !unit.is_keyframe) {
             unit.is_keyframe = true;
             batch.note_keyframe(unit.start);
         }
+        let is_keyframe = self.unit.as_ref().is_some_and(|unit| unit.is_keyframe);
+        let (first, payload) = match self.codec {
+            Codec::Vp8 => vp8::without_extension(packet.payload),
+            _ => (packet.payload[0], packet.payload),
+        };
+        let payload = batch.push(Packet { sequence, timestamp, marker: packet.marker, payload });
+        payload[0] = first;
+        match self.codec {
+            Codec::H264 => h264::repair_importance(payload),
+            Codec::Vp9 if !is_keyframe => vp9::mark_predicted(payload),
+            Codec::Vp9 | Codec::H265 | Codec::Vp8 | Codec::Av1 | Codec::Opus => {}
+        }
+        self.is_complete |= packet.marker;
     }
 
     /// When the first packet came that no batch has been taken of.
@@ -101,8 +101,8 @@ impl Assembler {
         }
     }
 
-    /// Profile of the newest sequence parameter set.
-    pub fn profile(&self) -> Option<SpsProfile> {
+    /// Profile of what came last, as far as it told one.
+    pub fn profile(&self) -> Option<Profile> {
         self.profile
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         push(&mut assembler, 2, 3000, IDR);
         let second = assembler.take().expect("packets came");
         assert_eq!((second.keyframe(), second.begins_run()), (Some(0), false));
-        assert_eq!(assembler.profile().map(|profile| profile.profile), Some(0x42));
+        assert_eq!(assembler.profile().map(|profile| profile.id), Some(0x42));
     }
 
     #[test]
@@ -155,6 +155,27 @@ mod tests {
         let batch = assembler.take().expect("packets came");
         let sequences = |from| batch.packets_from(from).map(|packet| packet.sequence).collect::<Vec<_>>();
         assert_eq!((sequences(0), sequences(1), sequences(3)), (vec![0, 2], vec![2], vec![]));
+    }
+
+    fn left(codec: Codec, payloads: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut assembler = Assembler::new(codec);
+        for (sequence, payload) in payloads.iter().enumerate() {
+            push(&mut assembler, sequence as u64, 3000 * (sequence as u32 / 2), payload);
+        }
+        let batch = assembler.take().expect("packets came");
+        batch.packets_from(0).map(|packet| packet.payload.to_vec()).collect()
+    }
+
+    #[test]
+    fn a_frame_of_vp9_that_needs_others_leaves_as_one() {
+        let left = left(Codec::Vp9, &[&[0x08, 0x82], &[0x04, 1], &[0x08, 0x86], &[0x04, 2]]);
+        assert_eq!(left, [[0x08, 0x82], [0x04, 1], [0x48, 0x86], [0x44, 2]]);
+    }
+
+    #[test]
+    fn vp8_leaves_without_the_ids_of_its_pictures() {
+        let left = left(Codec::Vp8, &[&[0x90, 0x80, 0x80, 7, 0xf0], &[0x80, 0x80, 0x80, 7, 1]]);
+        assert_eq!(left, [[0x10, 0xf0], [0x00, 1]]);
     }
 
     #[test]

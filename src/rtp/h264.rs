@@ -1,57 +1,38 @@
 //! What a payload of H.264 over RTP tells without decoding it (RFC 6184 section 5).
 
-/// What one packet's payload carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// A slice of an IDR picture is in it (or begins in it).
-    pub idr: bool,
-    /// The sequence parameter set that is in it.
-    pub sps: Option<SpsProfile>,
-}
-
-/// The three octets of a sequence parameter set that `profile-level-id` repeats (RFC 6184 section 8.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SpsProfile {
-    /// `profile_idc`: 66 Baseline, 77 Main, 100 High.
-    pub profile: u8,
-    /// The constraint flags.
-    pub constraints: u8,
-    /// `level_idc`: ten times the level.
-    pub level: u8,
-}
+use super::access::{Access, Profile};
 
 const IDR: u8 = 5;
 const SPS: u8 = 7;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
-impl Access {
-    /// Reads a payload; one that is torn or of another kind carries nothing.
-    pub fn of(payload: &[u8]) -> Self {
-        let mut access = Self::default();
-        match payload.first().map(|octet| octet & 0x1f) {
-            Some(STAP_A) => {
-                for unit in AggregatedUnits(&payload[1..]) {
-                    access.note(unit);
-                }
+/// Reads a payload; a slice of an IDR picture is a keyframe, and the sequence parameter set tells the profile.
+pub(super) fn access(payload: &[u8]) -> Access {
+    let mut access = Access::default();
+    match payload.first().map(|octet| octet & 0x1f) {
+        Some(STAP_A) => {
+            for unit in AggregatedUnits(&payload[1..]) {
+                note(&mut access, unit);
             }
-            Some(FU_A) => access.idr = payload.get(1).is_some_and(|header| header & 0x1f == IDR),
-            Some(1..=23) => access.note(payload),
-            _ => {}
         }
-        access
+        Some(FU_A) => access.keyframe = payload.get(1).is_some_and(|header| header & 0x1f == IDR),
+        Some(1..=23) => note(&mut access, payload),
+        _ => {}
     }
+    access
+}
 
-    fn note(&mut self, unit: &[u8]) {
-        match unit.first().map(|octet| octet & 0x1f) {
-            Some(IDR) => self.idr = true,
-            Some(SPS) => {
-                if let [_, profile, constraints, level, ..] = *unit {
-                    self.sps = Some(SpsProfile { profile, constraints, level });
-                }
+fn note(access: &mut Access, unit: &[u8]) {
+    match unit.first().map(|octet| octet & 0x1f) {
+        Some(IDR) => access.keyframe = true,
+        Some(SPS) => {
+            // The three octets that `profile-level-id` repeats (RFC 6184 section 8.1).
+            if let [_, id, flags, level, ..] = *unit {
+                access.profile = Some(Profile { id, flags, level });
             }
-            _ => {}
         }
+        _ => {}
     }
 }
 
@@ -64,7 +45,8 @@ pub(super) fn repair_importance(payload: &mut [u8]) {
     }
 }
 
-struct AggregatedUnits<'a>(&'a [u8]);
+/// The units of an aggregation packet behind its header, each after its size in two octets; H.265 has the same.
+pub(super) struct AggregatedUnits<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for AggregatedUnits<'a> {
     type Item = &'a [u8];
@@ -85,24 +67,24 @@ mod tests {
 
     #[test]
     fn an_aggregation_packet_tells_the_profile() {
-        let access = Access::of(STAP);
-        assert_eq!(access.sps, Some(SpsProfile { profile: 0x42, constraints: 0xc0, level: 0x1f }));
-        assert!(!access.idr);
+        let access = access(STAP);
+        assert_eq!(access.profile, Some(Profile { id: 0x42, flags: 0xc0, level: 0x1f }));
+        assert!(!access.keyframe);
     }
 
     #[test]
     fn an_idr_is_found_alone_aggregated_and_fragmented() {
-        assert!(Access::of(&[0x65, 0x88]).idr);
-        assert!(Access::of(&[0x18, 0, 2, 0x65, 0x88]).idr);
-        assert!(Access::of(&[0x7c, 0x85, 0x88]).idr);
-        assert!(!Access::of(&[0x7c, 0x81, 0x88]).idr);
-        assert!(!Access::of(&[0x41, 0x9a]).idr);
+        assert!(access(&[0x65, 0x88]).keyframe);
+        assert!(access(&[0x18, 0, 2, 0x65, 0x88]).keyframe);
+        assert!(access(&[0x7c, 0x85, 0x88]).keyframe);
+        assert!(!access(&[0x7c, 0x81, 0x88]).keyframe);
+        assert!(!access(&[0x41, 0x9a]).keyframe);
     }
 
     #[test]
     fn torn_payloads_carry_nothing() {
         for payload in [&[][..], &[0x18], &[0x18, 0], &[0x18, 0, 9, 0x67], &[0x7c], &[0x67, 0x42]] {
-            assert_eq!(Access::of(payload), Access::default(), "{payload:?}");
+            assert_eq!(access(payload), Access::default(), "{payload:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::offer::{Offer, OfferedCodec, OfferedMedia};
 use super::{Refusal, StreamMedia};
-use crate::rtp::{Codec, MediaKind, SpsProfile};
+use crate::rtp::{Codec, MediaKind, Profile};
 
 /// Header extension that names the media description (RFC 9143 section 14.1).
 pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
@@ -27,7 +27,7 @@ pub struct Accepted {
     pub codec: Codec,
     /// The offer's own entry of that codec.
     pub offered: OfferedCodec,
-    /// The `a=fmtp` parameters of the answer.
+    /// The `a=fmtp` parameters of the answer; empty without.
     pub fmtp: String,
     /// Id of the MID header extension.
     pub mid_extension: Option<u8>,
@@ -86,13 +86,17 @@ pub fn accept(offer: &Offer, stream: &StreamMedia) -> Result<Vec<Accepted>, Refu
     Ok(accepted)
 }
 
-/// The parameters of the answer: the offered profile with the level that is really sent.
-fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<SpsProfile>) -> String {
+/// The parameters of the answer: the offered profile, for H.264 with the level that is really sent. H.265 and AV1 have no
+/// way to say that the levels of both sides differ, and browsers refuse an answer with another one than they offered.
+fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<Profile>) -> String {
     match codec {
         Codec::Opus => "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1".into(),
+        Codec::Vp8 => String::new(),
+        Codec::Vp9 => format!("profile-id={}", offered.parameter("profile-id").unwrap_or("0")),
+        Codec::H265 | Codec::Av1 => offered.fmtp.clone(),
         Codec::H264 => {
             let id = offered.parameter("profile-level-id").unwrap_or("42e01f");
-            let level = profile.map_or_else(|| id[id.len().min(4)..].to_owned(), |sps| format!("{:02x}", sps.level));
+            let level = profile.map_or_else(|| id[id.len().min(4)..].to_owned(), |sent| format!("{:02x}", sent.level));
             let family = id.get(..4).unwrap_or("42e0");
             format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={family}{level}")
         }
@@ -232,7 +236,9 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
     line(format_args!("a=rtcp-mux-only"));
     line(format_args!("a=rtcp-rsize"));
     line(format_args!("a=rtpmap:{payload_type} {name}/{clock_rate}{channels}"));
-    line(format_args!("a=fmtp:{payload_type} {fmtp}"));
+    if !fmtp.is_empty() {
+        line(format_args!("a=fmtp:{payload_type} {fmtp}"));
+    }
     if codec.kind() == MediaKind::Video {
         for feedback in ["nack", "nack pli", "ccm fir"] {
             line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
@@ -307,6 +313,20 @@ mod tests {
         }
         assert!(audio.starts_with("audio 9 ") && audio.contains("a=sendonly"), "{audio}");
         assert!(!audio.contains("a=candidate"), "{audio}");
+    }
+
+    #[test]
+    fn each_codec_has_its_own_parameters_and_its_retransmission_stream() {
+        let offer = include_str!("../../tests/offers/offer_chromium156_gathered.sdp");
+        for (codec, line) in [
+            (Codec::Vp8, "a=rtpmap:96 VP8/90000"),
+            (Codec::Vp9, "a=fmtp:98 profile-id=0"),
+            (Codec::Av1, "a=fmtp:45 level-idx=5;profile=0;tier=0"),
+        ] {
+            let sdp = answer(offer, codec);
+            assert!(sdp.contains(&format!("{line}\r\n")) && sdp.contains("apt="), "{sdp}");
+        }
+        assert!(!answer(offer, Codec::Vp8).contains("a=fmtp:96 "), "VP8 has none");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use rtc::sdp::{MediaDescription, SessionDescription};
 
 use super::Refusal;
-use crate::rtp::{Codec, MediaKind, SpsProfile};
+use crate::rtp::{Codec, MediaKind, Profile};
 
 /// An offer that can be answered as far as its transport goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,11 +151,21 @@ impl OfferedMedia {
     }
 
     /// The codec to answer with for a leg: for H.264 the packetization mode 1 entry whose profile is nearest to what is
-    /// really sent.
-    pub fn codec(&self, codec: Codec, profile: Option<SpsProfile>) -> Option<&OfferedCodec> {
+    /// really sent, which its decoders usually read all the same; for H.265, VP9 and AV1 the entry of the very profile.
+    pub fn codec(&self, codec: Codec, profile: Option<Profile>) -> Option<&OfferedCodec> {
         let mut matching = self.codecs.iter().filter(|offered| offered.is(codec));
         match codec {
-            Codec::Opus => matching.next(),
+            Codec::Opus | Codec::Vp8 => matching.next(),
+            Codec::Vp9 => matching.find(|offered| offered.number("profile-id", 0) == profile.map_or(0, |sent| sent.id)),
+            Codec::Av1 => matching.find(|offered| offered.number("profile", 0) == profile.map_or(0, |sent| sent.id)),
+            Codec::H265 => {
+                let (id, tier) = profile.map_or((1, 0), |sent| (sent.id, sent.flags));
+                matching.find(|offered| {
+                    offered.number("profile-id", 1) == id
+                        && offered.number("tier-flag", 0) == tier
+                        && offered.parameter("tx-mode").is_none_or(|mode| mode.eq_ignore_ascii_case("SRST"))
+                })
+            }
             Codec::H264 => {
                 let offered: Vec<_> =
                     matching.filter(|offered| offered.parameter("packetization-mode") == Some("1")).collect();
@@ -185,14 +195,12 @@ impl OfferedMedia {
 }
 
 /// H.264 profile families in the order of preference for what is really sent.
-fn families(profile: Option<SpsProfile>) -> &'static [Family] {
+fn families(profile: Option<Profile>) -> &'static [Family] {
     use Family::{Baseline, ConstrainedBaseline, High, Main};
     match profile {
-        Some(SpsProfile { profile: 66, constraints, .. }) if constraints & 0x40 == 0 => {
-            &[Baseline, ConstrainedBaseline, Main, High]
-        }
-        Some(SpsProfile { profile: 77, .. }) => &[Main, ConstrainedBaseline, Baseline, High],
-        Some(SpsProfile { profile: 100.., .. }) => &[High, Main, ConstrainedBaseline, Baseline],
+        Some(Profile { id: 66, flags, .. }) if flags & 0x40 == 0 => &[Baseline, ConstrainedBaseline, Main, High],
+        Some(Profile { id: 77, .. }) => &[Main, ConstrainedBaseline, Baseline, High],
+        Some(Profile { id: 100.., .. }) => &[High, Main, ConstrainedBaseline, Baseline],
         _ => &[ConstrainedBaseline, Baseline, Main, High],
     }
 }
@@ -217,6 +225,12 @@ impl OfferedCodec {
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
+    }
+
+    /// A number among the parameters, which is `absent` where it is not there (RFC 7798 section 7.1, RFC 9628 section 6,
+    /// and section 7.2 of AV1's).
+    fn number(&self, name: &str, absent: u8) -> u8 {
+        self.parameter(name).map_or(absent, |value| value.parse().unwrap_or(u8::MAX))
     }
 
     fn profile_family(&self) -> Option<Family> {
@@ -294,7 +308,7 @@ mod tests {
     }
 
     fn chosen(offer: &Offer, profile: u8, constraints: u8) -> Option<u8> {
-        let profile = SpsProfile { profile, constraints, level: 31 };
+        let profile = Profile { id: profile, flags: constraints, level: 31 };
         video(offer).codec(Codec::H264, Some(profile)).map(|codec| codec.payload_type)
     }
 
@@ -306,6 +320,43 @@ mod tests {
         assert_eq!(chosen(&offer, 77, 0x40), Some(116), "main");
         assert_eq!(chosen(&offer, 100, 0x00), Some(116), "high, which is not offered, goes as main");
         assert_eq!(video(&offer).codec(Codec::H264, None).map(|codec| codec.payload_type), Some(108));
+    }
+
+    #[test]
+    fn the_answered_entry_has_the_very_profile_where_decoders_read_no_other() {
+        let chromium = Offer::parse(CHROMIUM).expect("Chromium's offer is read");
+        let firefox = Offer::parse(FIREFOX).expect("Firefox's offer is read");
+        let chosen = |offer: &Offer, codec, id: Option<u8>| {
+            let profile = id.map(|id| Profile { id, flags: 0, level: 0 });
+            video(offer).codec(codec, profile).map(|codec| codec.payload_type)
+        };
+        assert_eq!(chosen(&chromium, Codec::Vp8, None), Some(96));
+        assert_eq!(
+            [None, Some(0), Some(2)].map(|id| chosen(&chromium, Codec::Vp9, id)),
+            [Some(98), Some(98), Some(100)]
+        );
+        assert_eq!([Some(0), Some(1), Some(2)].map(|id| chosen(&chromium, Codec::Av1, id)), [Some(45), Some(47), None]);
+        assert_eq!(chosen(&chromium, Codec::H265, None), None, "this build has none");
+        assert_eq!([Some(0), Some(2)].map(|id| chosen(&firefox, Codec::Vp9, id)), [Some(121), None]);
+    }
+
+    #[test]
+    fn h265_is_answered_where_profile_and_tier_and_one_stream_are_offered() {
+        let offered = |fmtp: &str, id, tier| {
+            let codec = |fmtp: &str| OfferedCodec {
+                payload_type: 49,
+                name: "h265".into(),
+                clock_rate: 90_000,
+                fmtp: fmtp.to_owned(),
+            };
+            let offer = Offer::parse(CHROMIUM).expect("Chromium's offer is read");
+            let media = OfferedMedia { codecs: vec![codec(fmtp)], ..video(&offer).clone() };
+            media.codec(Codec::H265, Some(Profile { id, flags: tier, level: 0 })).is_some()
+        };
+        assert!(offered("level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST", 1, 0));
+        assert!(offered("", 1, 0), "all of them may be absent");
+        assert!(!offered("profile-id=1", 2, 0) && !offered("profile-id=1", 1, 1));
+        assert!(!offered("profile-id=1;tx-mode=MRST", 1, 0) && !offered("profile-id=x", 1, 0));
     }
 
     #[test]

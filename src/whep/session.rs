@@ -13,7 +13,9 @@ use bytes::BytesMut;
 use rtc::crypto::RTCCryptoProvider;
 use rtc::interceptor::{Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MediaEngine};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_AV1, MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_VP8, MIME_TYPE_VP9, MediaEngine,
+};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -367,6 +369,10 @@ fn engine_kind(codec: Codec) -> RtpCodecKind {
 fn engine_codec(accepted: &Accepted) -> RTCRtpCodec {
     let (mime_type, channels) = match accepted.codec {
         Codec::H264 => (MIME_TYPE_H264, 0),
+        Codec::H265 => (MIME_TYPE_HEVC, 0),
+        Codec::Vp8 => (MIME_TYPE_VP8, 0),
+        Codec::Vp9 => (MIME_TYPE_VP9, 0),
+        Codec::Av1 => (MIME_TYPE_AV1, 0),
         Codec::Opus => (MIME_TYPE_OPUS, 2),
     };
     RTCRtpCodec {

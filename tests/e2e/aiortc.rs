@@ -38,12 +38,12 @@ pub async fn watch(program: &Program, id: &str, video_frames: u32, audio_frames:
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
-fn here(file: &str) -> PathBuf {
+pub fn here(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(file)
 }
 
 /// Python of an environment of its own with aiortc in it, which is made once for each list of requirements.
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let requirements = std::fs::read_to_string(here("requirements.txt")).expect("it is there");

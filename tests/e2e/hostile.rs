@@ -96,7 +96,7 @@ async fn requests_that_never_end_are_ended_and_hold_up_nobody() {
             let begin = Instant::now();
             // One octet after the other of a head, or of a body that was announced.
             let body = b"POST /api/v3/whep/film HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\nContent-Type: application/sdp\r\n\r\n";
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 stream.write_all(body).await.expect("written");
             }
             let mut answer = Vec::new();
@@ -197,7 +197,7 @@ async fn forged_datagrams_are_dropped() {
     for number in 0..20_000_u32 {
         let datagram = forged(number, &scene.ufrag, &mut random);
         socket.send_to(&datagram, scene.gateway).await.expect("sent");
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -226,7 +226,7 @@ fn forged(number: u32, ufrag: &str, random: &mut StdRng) -> Vec<u8> {
     let head: Vec<u8> = match number % 6 {
         // Binding requests: of nobody, and of the viewer without its password.
         0 | 1 => {
-            let name = if number % 6 == 0 { "nobody:x".to_owned() } else { format!("{ufrag}:viewer") };
+            let name = if number.is_multiple_of(6) { "nobody:x".to_owned() } else { format!("{ufrag}:viewer") };
             let name = format!("{name}{}", "\0".repeat(name.len().next_multiple_of(4) - name.len()));
             rest.truncate(40);
             let size = u16::try_from(4 + name.len() + rest.len()).expect("small");

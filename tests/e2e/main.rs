@@ -20,6 +20,7 @@ mod turn;
 
 mod bad_input;
 mod changes;
+mod codecs;
 mod endings;
 mod hostile;
 mod life;

@@ -39,6 +39,12 @@ impl Publisher {
         Self::start(port, command(media, "-c copy -max_delay 20000 -rtsp_transport tcp -f rtsp", &target), directory)
     }
 
+    /// Pushes Matroska by TCP to a port of this machine.
+    pub fn matroska(media: &Path, port: u16, directory: &Path) -> Self {
+        let target = format!("tcp://127.0.0.1:{port}");
+        Self::start(port, command(media, "-c copy -flush_packets 1 -f matroska", &target), directory)
+    }
+
     /// Pushes a transport stream by UDP to a port of this machine.
     pub fn udp(media: &Path, port: u16, directory: &Path) -> Self {
         let target = format!("udp://127.0.0.1:{port}?pkt_size=1316");

@@ -184,7 +184,13 @@ async fn sound_alone_is_played() {
 async fn vp9_without_sound_is_played() {
     let options = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 500k -g 60";
     let file = made("vp9.webm", &picture(), None, options);
-    prove_file(file, transcoded(Expected { sound: false, ..film() })).await;
+    prove_file(file, copied(Expected { sound: false, ..film() })).await;
+}
+
+#[tokio::test]
+async fn vp8_with_vorbis_is_played() {
+    let options = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -g 60 -c:a libvorbis";
+    prove_file(made("vp8.webm", &picture(), Some(&sound()), options), copied(film())).await;
 }
 
 #[tokio::test]

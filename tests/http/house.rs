@@ -12,6 +12,7 @@ use dragonfork::http::token::{Grant, Purpose, Scope};
 use dragonfork::http::{Auth, Config, Identity, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::LogLine;
+use dragonfork::rtp::Codec;
 use dragonfork::whep::{Client, Received, Watcher};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -103,7 +104,7 @@ impl House {
     pub async fn open(&self, id: &str) -> EgressPorts {
         self.show(playing(id));
         let ports = self.handle().open(id, None).await.expect("legs are opened");
-        self.handle().expect(id, true, true);
+        self.handle().expect(id, Some(Codec::H264), Some(Codec::Opus));
         ports
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use dragonfork::gateway::{Config, Gateway};
+use dragonfork::rtp::Codec;
 use dragonfork::whep::{Client, Refusal};
 
 use super::Order;
@@ -51,7 +52,7 @@ async fn open(gateway: &Gateway, streams: usize) -> Result<Vec<Ports>> {
     let mut opened = Vec::new();
     for stream in 0..streams {
         let ports = gateway.handle().open(&name(stream), None).await?;
-        gateway.handle().expect(&name(stream), true, true);
+        gateway.handle().expect(&name(stream), Some(Codec::H264), Some(Codec::Opus));
         opened.push(Ports { video: ports.video, audio: ports.audio });
     }
     Ok(opened)

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     let (choice, datagrams) = input;
-    let codec = if choice == 0 { Codec::Opus } else { Codec::H264 };
+    let codec = Codec::ALL[usize::from(choice) % Codec::ALL.len()];
     let mut now = Instant::now();
     let mut ring = Ring::new(Limits { age: Duration::from_secs(1), octets: 1 << 16 });
     let mut assembler = Assembler::new(codec);

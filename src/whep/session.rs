@@ -31,7 +31,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
-use super::feedback::{Deliver, read_feedback};
+use super::feedback::{Deliver, ReferenceTime, read_feedback};
 use super::fragment::Fragment;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
@@ -111,6 +111,8 @@ pub struct Session {
     was_checked: bool,
     heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
     feedback: VecDeque<Event>,
+    /// When the viewer's newest reports were sent, of which it has not been told.
+    reference_times: Vec<ReferenceTime>,
     closed: bool,
 }
 
@@ -173,6 +175,7 @@ impl Session {
             was_checked: false,
             heard,
             feedback: VecDeque::new(),
+            reference_times: Vec::new(),
             closed: false,
         };
         Ok((session, text))
@@ -270,7 +273,12 @@ impl Session {
             return Some(self.over("the viewer did not connect"));
         }
         while let Ok(packets) = self.heard.try_recv() {
-            self.feedback.extend(packets.iter().filter_map(|packet| read_feedback(packet.as_ref())));
+            for packet in &packets {
+                self.feedback.extend(read_feedback(packet.as_ref()));
+                if let Some(time) = ReferenceTime::read(packet.as_ref(), now) {
+                    time.keep(&mut self.reference_times);
+                }
+            }
         }
         if let Some(event) = self.feedback.pop_front() {
             return Some(event);
@@ -309,8 +317,13 @@ impl Session {
         Some(SocketAddr::new(pair.remote().address.parse().ok()?, pair.remote().port))
     }
 
-    /// Sends the sender reports of all tracks in one packet (RFC 3550 section 6.4.1, RFC 8108).
-    pub fn report(&mut self, reports: Vec<Box<dyn rtcp::Packet>>, now: Instant) {
+    /// Sends the sender reports of all tracks in one packet (RFC 3550 section 6.4.1, RFC 8108), and with them what the
+    /// viewer measures the round trip by.
+    pub fn report(&mut self, mut reports: Vec<Box<dyn rtcp::Packet>>, now: Instant) {
+        let times = std::mem::take(&mut self.reference_times);
+        if let Some(report) = ReferenceTime::report(&times, self.accepted.first().map_or(0, |first| first.ssrc), now) {
+            reports.push(Box::new(report));
+        }
         if let Some(mut sender) = self.peer.rtp_sender(self.sender)
             && let Err(error) = sender.write_rtcp(now, reports)
         {

@@ -31,6 +31,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
+use super::checks::Checks;
 use super::feedback::{Deliver, ReferenceTime, read_feedback};
 use super::fragment::Fragment;
 use super::offer::Offer;
@@ -109,6 +110,8 @@ pub struct Session {
     remote: Option<SocketAddr>,
     /// A check came since the path was looked at.
     was_checked: bool,
+    /// Checks that wait for an answer, until the viewer has connected.
+    checks: Checks,
     heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
     feedback: VecDeque<Event>,
     /// When the viewer's newest reports were sent, of which it has not been told.
@@ -173,6 +176,7 @@ impl Session {
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
             was_checked: false,
+            checks: Checks::default(),
             heard,
             feedback: VecDeque::new(),
             reference_times: Vec::new(),
@@ -221,6 +225,16 @@ impl Session {
 
     /// Takes a datagram that came from `from`.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        self.hand_in(from, datagram, now);
+        if self.deadline.is_some()
+            && let Some(check) = self.checks.handle_datagram(from, datagram)
+        {
+            self.hand_in(from, &check, now);
+        }
+    }
+
+    /// Hands a datagram to the engine.
+    fn hand_in(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
         let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
             return;
         };
@@ -295,6 +309,7 @@ impl Session {
 
     fn connected(&mut self) -> Event {
         self.deadline = None;
+        self.checks.clear();
         self.remote = self.selected_remote();
         match (self.tap.protector(), self.remote) {
             (Ok(protector), Some(remote)) => Event::Connected { remote, protector },

@@ -8,8 +8,8 @@ export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
 help:
 	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
 	@echo "make test        run every test"
-	@echo "make bench       measure what viewers cost and write docs/performance.md (10 minutes on a quiet machine);"
-	@echo "                 BENCH_SHORT=1 takes a look of 90 s, BENCH_ROUNDS=senders,delay only some rounds"
+	@echo "make bench       measure what viewers cost and write docs/performance.md (12 minutes on a quiet machine);"
+	@echo "                 BENCH_SHORT=1 takes a look of 2 minutes, BENCH_ROUNDS=senders,delay only some rounds"
 	@echo "make fuzz        feed hostile octets to what strangers can reach, 10 minutes a target;"
 	@echo "                 FUZZ_SECONDS=60 is shorter, FUZZ_TARGETS='offer rtp' only some"
 	@echo "make lint        check format, clippy, and licences and sources of the dependencies"

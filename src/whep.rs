@@ -5,6 +5,7 @@
 //! This room never opens a socket and never reads a clock.
 
 mod answer;
+mod checks;
 mod feedback;
 mod fragment;
 mod offer;

@@ -99,6 +99,20 @@ pub fn raise_limits() {
     }
 }
 
+/// Has children whose parent ends become children of this process, so that their CPU time is counted as its own: a browser
+/// outlives the driver that started it.
+pub fn adopt_orphans() -> Result<()> {
+    // SAFETY: the call has no memory to do with.
+    let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    if done != 0 { Err(std::io::Error::last_os_error()).context("adopt orphans") } else { Ok(()) }
+}
+
+/// Takes note of every child that has ended. Nobody else may wait for one meanwhile.
+pub fn reap_orphans() {
+    // SAFETY: the call may be given no place for the status.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
+}
+
 /// CPU time of this process and of the children that have ended.
 fn own() -> Result<Duration> {
     let mut sum = Duration::ZERO;

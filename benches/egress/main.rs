@@ -5,11 +5,22 @@
 //! viewers together, [`rounds`] measures, [`report`] writes. [`parameters`] holds every number that can be chosen.
 
 mod allocations;
+#[path = "../../tests/support/child.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod child;
+#[path = "../../tests/support/chromium.rs"]
+mod chromium;
 mod client;
 mod control;
 mod machine;
+#[path = "../../tests/support/manifest.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod manifest;
 mod method;
 mod parameters;
+#[path = "../../tests/support/program.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod program;
 mod report;
 mod rig;
 mod rounds;

@@ -1,9 +1,10 @@
 //! What was compared and how, in words: the parameters speak.
 
 use crate::parameters::{
-    AUDIO_PACKET, DELAY_SAMPLES, DOUBLE, DRAIN, FULL, HALF, JANUS_LOOPS, NACK_INTERVAL, NACK_NUMBERS, Parameters,
-    Shape, VIDEO_PACKET, WEBRTC_WORKERS,
+    AUDIO_PACKET, DELAY_SAMPLES, DOUBLE, DRAIN, FULL, HALF, JANUS_LOOPS, JOIN_GOP, JOIN_RATE, NACK_INTERVAL,
+    NACK_NUMBERS, Parameters, Shape, VIDEO_PACKET, WEBRTC_WORKERS,
 };
+use crate::rounds::joins;
 use crate::senders::janus;
 
 /// What was compared.
@@ -71,6 +72,15 @@ pub fn method(parameters: &Parameters) -> Vec<String> {
         "Streams: every packet that a stream's viewers get is received once before, so with as many streams as viewers \
          each packet that leaves has one that came in."
             .into(),
+        format!(
+            "Joins: `dragonfork standalone` with one manifest, to which another FFmpeg pushes 1280x720 at {JOIN_RATE} \
+             pictures a second by RTMP, 4 Mb/s with a keyframe every {} s. A page in headless {} joins {} times, each \
+             time with a new connection and at another moment between two keyframes, after one join that is not counted. \
+             A frame counts when the decoder hands it on.",
+            JOIN_GOP.as_secs(),
+            joins::browser().as_deref().unwrap_or("Chromium"),
+            parameters.joins
+        ),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod allocations;
 mod delay;
 mod growth;
+pub mod joins;
 mod senders;
 
 use anyhow::{Context, Result, ensure};
@@ -21,12 +22,13 @@ type Round = fn(&Parameters) -> Result<Vec<Figure>>;
 
 /// Takes every round that is wanted by name, in order; all where none is named.
 pub fn take(parameters: &Parameters, wanted: &[&str], left_out: &mut Vec<String>) -> Result<Vec<Figure>> {
-    let rounds: [(&str, Round); 5] = [
+    let rounds: [(&str, Round); 6] = [
         ("sweep", growth::sweep),
         ("streams", growth::streams),
         ("one-core", growth::one_core),
         ("allocations", allocations::allocations),
         ("delay", delay::delay),
+        ("joins", joins::joins),
     ];
     let known = |name: &str| name == "senders" || rounds.iter().any(|(round, _)| *round == name);
     for name in wanted {

@@ -235,6 +235,9 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
     line(format_args!("a=rtcp-mux"));
     line(format_args!("a=rtcp-mux-only"));
     line(format_args!("a=rtcp-rsize"));
+    if media.measures_round_trip {
+        line(format_args!("a=rtcp-xr:rcvr-rtt=all"));
+    }
     line(format_args!("a=rtpmap:{payload_type} {name}/{clock_rate}{channels}"));
     if !fmtp.is_empty() {
         line(format_args!("a=fmtp:{payload_type} {fmtp}"));
@@ -327,6 +330,14 @@ mod tests {
             assert!(sdp.contains(&format!("{line}\r\n")) && sdp.contains("apt="), "{sdp}");
         }
         assert!(!answer(offer, Codec::Vp8).contains("a=fmtp:96 "), "VP8 has none");
+    }
+
+    #[test]
+    fn the_round_trip_can_be_measured_where_that_was_offered() {
+        let offer = include_str!("../../tests/offers/offer_chromium156_gathered.sdp");
+        let line = "a=rtcp-xr:rcvr-rtt=all\r\n";
+        assert!(answer(offer, Codec::H264).contains(line));
+        assert!(!answer(&offer.replace(line, ""), Codec::H264).contains("rtcp-xr"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct OfferedMedia {
     pub codecs: Vec<OfferedCodec>,
     /// Header extensions: id and URI.
     pub extensions: Vec<(u8, String)>,
+    /// Whether the offerer wants to measure the round trip (RFC 3611 section 5.1, `rcvr-rtt`).
+    pub measures_round_trip: bool,
 }
 
 /// One codec of a media description.
@@ -147,6 +149,10 @@ impl OfferedMedia {
             receives: live && kind.is_some() && !description.has_attribute("sendonly"),
             codecs: codecs(description),
             extensions: extensions(description),
+            measures_round_trip: description
+                .attribute("rtcp-xr")
+                .flatten()
+                .is_some_and(|formats| formats.split_whitespace().any(|format| format.starts_with("rcvr-rtt"))),
         })
     }
 

@@ -33,7 +33,8 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
-use super::feedback::{Deliver, read_feedback};
+use super::checks::Checks;
+use super::feedback::{Deliver, ReferenceTime, read_feedback};
 use super::fragment::Fragment;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
@@ -111,8 +112,12 @@ pub struct Session {
     remote: Option<SocketAddr>,
     /// A check came since the path was looked at.
     was_checked: bool,
+    /// Checks that wait for an answer, until the viewer has connected.
+    checks: Checks,
     heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
     feedback: VecDeque<Event>,
+    /// When the viewer's newest reports were sent, of which it has not been told.
+    reference_times: Vec<ReferenceTime>,
     closed: bool,
 }
 
@@ -173,8 +178,10 @@ impl Session {
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
             was_checked: false,
+            checks: Checks::default(),
             heard,
             feedback: VecDeque::new(),
+            reference_times: Vec::new(),
             closed: false,
         };
         Ok((session, text))
@@ -220,6 +227,16 @@ impl Session {
 
     /// Takes a datagram that came from `from`.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        self.hand_in(from, datagram, now);
+        if self.deadline.is_some()
+            && let Some(check) = self.checks.handle_datagram(from, datagram)
+        {
+            self.hand_in(from, &check, now);
+        }
+    }
+
+    /// Hands a datagram to the engine.
+    fn hand_in(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
         let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
             return;
         };
@@ -272,7 +289,12 @@ impl Session {
             return Some(self.over("the viewer did not connect"));
         }
         while let Ok(packets) = self.heard.try_recv() {
-            self.feedback.extend(packets.iter().filter_map(|packet| read_feedback(packet.as_ref())));
+            for packet in &packets {
+                self.feedback.extend(read_feedback(packet.as_ref()));
+                if let Some(time) = ReferenceTime::read(packet.as_ref(), now) {
+                    time.keep(&mut self.reference_times);
+                }
+            }
         }
         if let Some(event) = self.feedback.pop_front() {
             return Some(event);
@@ -289,6 +311,7 @@ impl Session {
 
     fn connected(&mut self) -> Event {
         self.deadline = None;
+        self.checks.clear();
         self.remote = self.selected_remote();
         match (self.tap.protector(), self.remote) {
             (Ok(protector), Some(remote)) => Event::Connected { remote, protector },
@@ -311,8 +334,13 @@ impl Session {
         Some(SocketAddr::new(pair.remote().address.parse().ok()?, pair.remote().port))
     }
 
-    /// Sends the sender reports of all tracks in one packet (RFC 3550 section 6.4.1, RFC 8108).
-    pub fn report(&mut self, reports: Vec<Box<dyn rtcp::Packet>>, now: Instant) {
+    /// Sends the sender reports of all tracks in one packet (RFC 3550 section 6.4.1, RFC 8108), and with them what the
+    /// viewer measures the round trip by.
+    pub fn report(&mut self, mut reports: Vec<Box<dyn rtcp::Packet>>, now: Instant) {
+        let times = std::mem::take(&mut self.reference_times);
+        if let Some(report) = ReferenceTime::report(&times, self.accepted.first().map_or(0, |first| first.ssrc), now) {
+            reports.push(Box::new(report));
+        }
         if let Some(mut sender) = self.peer.rtp_sender(self.sender)
             && let Err(error) = sender.write_rtcp(now, reports)
         {

@@ -5,14 +5,17 @@
 
 mod aiortc;
 mod browser;
+#[path = "../support/child.rs"]
 mod child;
 #[path = "../support/chromium.rs"]
 mod chromium;
 mod lossy;
+#[path = "../support/manifest.rs"]
 mod manifest;
 mod media;
 mod peer;
 mod picture;
+#[path = "../support/program.rs"]
 mod program;
 mod proof;
 mod publisher;
@@ -23,6 +26,7 @@ mod changes;
 mod codecs;
 mod endings;
 mod hostile;
+mod joins;
 mod life;
 mod lifecycle;
 mod loss;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// Starts with these flags beside those that every test needs; `CHROMIUM` names another binary.
+    /// Starts with these flags beside those that every test needs.
     pub async fn start(flags: &[&str]) -> Self {
         let directory =
             tempfile::Builder::new().prefix("dragonfork-browser-").tempdir().expect("a directory can be made");
@@ -50,8 +50,7 @@ impl Chromium {
             &profile,
         ];
         arguments.extend(flags);
-        let binary = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-        let capabilities = json!({"goog:chromeOptions": {"binary": binary, "args": arguments}});
+        let capabilities = json!({"goog:chromeOptions": {"binary": binary(), "args": arguments}});
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().expect("it is one").clone())
             .connect(&address)
@@ -59,6 +58,11 @@ impl Chromium {
             .expect("chromedriver starts Chromium");
         Self { client, driver, _directory: directory }
     }
+}
+
+/// The browser; `CHROMIUM` names another one.
+pub fn binary() -> String {
+    std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into())
 }
 
 impl Drop for Chromium {
@@ -70,6 +74,8 @@ impl Drop for Chromium {
         // The directory goes when nobody writes there any more.
         let deadline = Instant::now() + PATIENCE;
         while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+            // Orphans come to this process where it asked for them, and stay in the group until they are taken note of.
+            let _ = waitpgid(group, WaitOptions::NOHANG);
             std::thread::sleep(Duration::from_millis(5));
         }
     }

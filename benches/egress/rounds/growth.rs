@@ -68,11 +68,7 @@ pub fn streams(parameters: &Parameters) -> Result<Vec<Figure>> {
 type Medians = Vec<(usize, f64)>;
 
 /// So many viewers of so many streams: the figures, and the median of each count of streams.
-fn spread(
-    parameters: &Parameters,
-    name: &str,
-    viewers: impl Fn(usize) -> usize,
-) -> Result<(Vec<Figure>, Medians)> {
+fn spread(parameters: &Parameters, name: &str, viewers: impl Fn(usize) -> usize) -> Result<(Vec<Figure>, Medians)> {
     let mut rigs = Vec::new();
     for &streams in parameters.streams {
         let mut rig = Rig::gateway(streams, Cores::All)?;

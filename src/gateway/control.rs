@@ -24,7 +24,7 @@ use super::{Command, Config, Event, OpenError};
 use crate::plan::{AUDIO_PAYLOAD_TYPE, EgressPorts, VIDEO_PAYLOAD_TYPE};
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
-use crate::whep::{self, Answer, Refusal, Request, Session, Settings, StreamMedia, Track};
+use crate::whep::{self, Answer, Refusal, Request, Restart, Session, Settings, StreamMedia, Track};
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -501,10 +501,7 @@ impl Control {
                 }
             }
             Request::Patch { process, session, if_match, fragment, reply } => {
-                let done = match self.viewers.get_mut(&session).filter(|viewer| viewer.stream == process) {
-                    Some(viewer) => viewer.session.handle_fragment(if_match.as_deref(), &fragment),
-                    None => Err(Refusal::UnknownSession),
-                };
+                let done = self.patch(&process, &session, if_match.as_deref(), &fragment, now);
                 self.drive(&session, now);
                 let _ = reply.send(done);
             }
@@ -516,6 +513,27 @@ impl Control {
                 let _ = reply.send(there && self.end_session(&session, "the player said goodbye", now));
             }
         }
+    }
+
+    fn patch(
+        &mut self,
+        process: &str,
+        id: &str,
+        if_match: Option<&str>,
+        fragment: &str,
+        now: Instant,
+    ) -> Result<Option<Restart>, Refusal> {
+        let viewer = self.viewers.get_mut(id).filter(|viewer| viewer.stream == process);
+        let viewer = viewer.ok_or(Refusal::UnknownSession)?;
+        let former = viewer.session.local_ufrag().to_owned();
+        let restart = viewer.session.handle_fragment(if_match, fragment, now)?;
+        if restart.is_some() {
+            // Checks of the ICE session before are not answered any more, by the engine neither.
+            self.by_ufrag.remove(&former);
+            self.by_ufrag.insert(viewer.session.local_ufrag().to_owned(), id.to_owned());
+            tracing::info!(session = short(id), "viewer restarts ICE");
+        }
+        Ok(restart)
     }
 
     fn answer(&mut self, process: &str, offer: &str, now: Instant) -> Result<Answer, Refusal> {

@@ -20,7 +20,7 @@ use super::token::Action;
 use super::{App, Shared, body};
 use crate::controller::Process;
 use crate::plan::{Key, path_segment};
-use crate::whep::{Answer, Client, Refusal};
+use crate::whep::{Answer, Client, Refusal, Restart};
 
 /// Octets of an offer at most; browsers send about 6 KiB.
 const MAX_OFFER: usize = 64 * 1024;
@@ -121,14 +121,14 @@ fn called_path(uri: &Uri, process: &str) -> String {
     Key::new(process).whep_path()
 }
 
-/// `PATCH` of a trickle fragment.
+/// `PATCH` of a trickle fragment, or of one that restarts ICE.
 pub async fn patch(
     State(app): Shared,
     access: Access,
     path: At<Session>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
     let client = live(&app, &id, &resource).await?;
@@ -146,8 +146,17 @@ pub async fn patch(
     }
     body::is_plain(&headers)?;
     let fragment = body::text(&headers, body, MAX_FRAGMENT).await?;
-    in_time(client.patch(&id, &resource, if_match, fragment)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let restart = in_time(client.patch(&id, &resource, if_match, fragment)).await?;
+    Ok(restart.map_or_else(|| StatusCode::NO_CONTENT.into_response(), restarted))
+}
+
+fn restarted(Restart { fragment, etag }: Restart) -> Response {
+    let mut response = fragment.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
+    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// All If-Match headers as one list (RFC 9110 section 5.3).

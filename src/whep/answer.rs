@@ -183,6 +183,27 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     sdp
 }
 
+/// The fragment that tells the player of an ICE restart (RFC 9725 section 4.3.3, RFC 8840 section 9).
+pub fn write_fragment(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
+    let is_answered = |at: usize| accepted.iter().any(|accepted| accepted.at == at);
+    let in_bundle = |(at, media): &(usize, &OfferedMedia)| is_answered(*at) || is_carrier(offer, media);
+    let bundle: Vec<_> = offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media).collect();
+    let mids: Vec<&str> = bundle.iter().map(|media| media.mid.as_str()).collect();
+    let mut fragment = format!(
+        "a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=group:BUNDLE {}\r\n",
+        local.ufrag,
+        local.password,
+        mids.join(" ")
+    );
+    // The transport of the bundle is that of its first media description.
+    if let Some(first) = bundle.first() {
+        let OfferedMedia { media, protocol, mid, .. } = first;
+        write!(fragment, "m={media} 9 {protocol} 0\r\na=mid:{mid}\r\n").expect("writing to a string");
+        write_candidates(&mut fragment, local, true);
+    }
+    fragment
+}
+
 /// Whether a media description has to stay although no media of the stream goes there. Where an offer bundles all media
 /// from the start (`max-bundle`), only the first one has a transport, and rejecting it would reject everything.
 fn is_carrier(offer: &Offer, media: &OfferedMedia) -> bool {

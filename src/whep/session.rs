@@ -3,6 +3,8 @@
 //! Media never goes through here: the egress sends it, with the [`Protector`] and to the address that
 //! [`Event::Connected`] gives.
 
+mod restart;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +34,6 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
 use super::feedback::{Deliver, read_feedback};
-use super::fragment::Fragment;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
 use super::{Refusal, StreamMedia};
@@ -99,11 +100,16 @@ pub struct Session {
     peer: RTCPeerConnection,
     tap: Arc<KeyTap>,
     canonical: Vec<SocketAddr>,
+    announced: Vec<SocketAddr>,
     /// The first track's; all share its transport.
     sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
+    /// The offer, with the credentials of the newest ICE session.
+    offer: Offer,
+    /// The viewer's user fragment of the ICE session before.
+    former_ufrag: Option<String>,
+    number: u64,
     local_ufrag: String,
-    remote_ufrag: String,
     etag: String,
     deadline: Option<Instant>,
     remote: Option<SocketAddr>,
@@ -140,34 +146,21 @@ impl Session {
         for address in &settings.canonical {
             peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
         }
-        let answer = peer.create_answer(None).map_err(unreadable)?;
-        peer.set_local_description(now, answer).map_err(unreadable)?;
-        let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
-        let line = |key: &str| {
-            own.lines()
-                .find_map(|line| line.strip_prefix(key))
-                .map(|value| value.trim().to_owned())
-                .expect("the engine's own answer has credentials and a fingerprint")
-        };
-        let (ufrag, password) = (line("a=ice-ufrag:"), line("a=ice-pwd:"));
-        let local = Local {
-            ufrag: &ufrag,
-            password: &password,
-            fingerprint: &line("a=fingerprint:"),
-            announced: &settings.announced,
-            session: number,
-            cname: "dragonfork",
-        };
-        let text = write_answer(&offer, &accepted, &local);
+        let own = own_answer(&mut peer, now).map_err(unreadable)?;
+        let text = write_answer(&offer, &accepted, &own.local(&settings.announced, number));
+        let OwnAnswer { ufrag, .. } = own;
         let session = Self {
             peer,
             tap,
             canonical: settings.canonical.clone(),
+            announced: settings.announced.clone(),
             sender: first.expect("an answer has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
             local_ufrag: ufrag,
-            remote_ufrag: offer.ufrag,
+            offer,
+            former_ufrag: None,
+            number,
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
             was_checked: false,
@@ -191,29 +184,6 @@ impl Session {
     /// Strong entity tag of the ICE session, with its quotes.
     pub fn etag(&self) -> &str {
         &self.etag
-    }
-
-    /// Takes a trickle fragment (RFC 9725 section 4.3). A missing If-Match is accepted for candidates, because real
-    /// clients leave it out.
-    pub fn handle_fragment(&mut self, if_match: Option<&str>, fragment: &str) -> Result<(), Refusal> {
-        let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == self.etag;
-        if if_match.is_some_and(|tags| !tags.split(',').any(|tag| matches(tag.trim()))) {
-            return Err(Refusal::PreconditionFailed);
-        }
-        let fragment = Fragment::parse(fragment)?;
-        if fragment.ufrag.as_ref().is_some_and(|ufrag| *ufrag != self.remote_ufrag) {
-            return Err(match if_match {
-                None => Refusal::PreconditionRequired,
-                Some(_) => Refusal::Unprocessable("ICE restart is not supported; the session goes on as it is".into()),
-            });
-        }
-        for candidate in fragment.candidates {
-            let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
-            if let Err(error) = self.peer.add_remote_candidate(candidate) {
-                tracing::debug!(%error, "candidate left out");
-            }
-        }
-        Ok(())
     }
 
     /// Takes a datagram that came from `from`.
@@ -325,6 +295,34 @@ impl Session {
             tracing::debug!(%error, "session close");
         }
     }
+}
+
+/// What the WebRTC engine's own answer says of this side.
+struct OwnAnswer {
+    ufrag: String,
+    password: String,
+    fingerprint: String,
+}
+
+impl OwnAnswer {
+    fn local<'a>(&'a self, announced: &'a [SocketAddr], session: u64) -> Local<'a> {
+        let Self { ufrag, password, fingerprint } = self;
+        Local { ufrag, password, fingerprint, announced, session, cname: "dragonfork" }
+    }
+}
+
+/// Has the engine answer the offer that it was given last.
+fn own_answer(peer: &mut RTCPeerConnection, now: Instant) -> Result<OwnAnswer, rtc::shared::error::Error> {
+    let answer = peer.create_answer(None)?;
+    peer.set_local_description(now, answer)?;
+    let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
+    let line = |key: &str| {
+        own.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map(|value| value.trim().to_owned())
+            .expect("the engine's own answer has credentials and a fingerprint")
+    };
+    Ok(OwnAnswer { ufrag: line("a=ice-ufrag:"), password: line("a=ice-pwd:"), fingerprint: line("a=fingerprint:") })
 }
 
 fn build_peer(

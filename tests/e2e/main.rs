@@ -22,6 +22,7 @@ mod bad_input;
 mod changes;
 mod endings;
 mod hostile;
+mod ice;
 mod life;
 mod lifecycle;
 mod loss;

@@ -6,6 +6,7 @@ mod house;
 mod listener;
 mod page;
 mod process;
+mod restart;
 mod whep;
 
 #[path = "../support/chromium.rs"]

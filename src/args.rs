@@ -59,6 +59,12 @@ pub struct Standalone {
     /// Comma list of addresses or names that are put into answers; default: every address of this machine.
     #[arg(long, env = "CORE_WEBRTC_ANNOUNCE", value_delimiter = ',', value_name = "ADDRESS,…")]
     pub webrtc_announce: Vec<String>,
+    /// Seconds until names, or the addresses of this machine, are looked up again for the answers that follow.
+    #[arg(long, env = "CORE_WEBRTC_ANNOUNCE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
+    pub webrtc_announce_interval: u64,
+    /// ICE lite: only answer the checks of viewers and begin none; for a machine that every viewer can reach.
+    #[arg(long, env = "CORE_WEBRTC_ICE_LITE", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_ice_lite: bool,
     /// Comma list of `stun:` and `turn:` URLs for the Link headers of WHEP.
     #[arg(long, env = "CORE_WEBRTC_ICE_SERVERS", value_delimiter = ',', value_parser = ice_server, value_name = "URL,…")]
     pub webrtc_ice_servers: Vec<String>,

@@ -185,6 +185,10 @@ impl House {
         let (stream, seen) = match event {
             gateway::Event::Media { stream, video, audio } => (stream, Seen::Media { video, audio }),
             gateway::Event::Viewers { stream, count } => (stream, Seen::Viewers(count)),
+            gateway::Event::Announced(announced) => {
+                let announced = announced.iter().map(SocketAddr::to_string).collect();
+                return self.controller.handle_announced(announced, Timestamp::now());
+            }
             gateway::Event::Reordered { stream } => return self.keepers.note_reordered(&Key::new(stream)),
         };
         self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
@@ -269,6 +273,8 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect(),
+        announce_interval: Duration::from_secs(config.webrtc_announce_interval),
+        ice_lite: config.webrtc_ice_lite,
         max_viewers: config.webrtc_max_viewers as usize,
         max_viewers_per_stream: config.webrtc_max_viewers_per_stream as usize,
     }

@@ -137,6 +137,7 @@ impl Control {
             provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
             canonical: canonical(port.local_address(), announced),
             announced: announced.to_vec(),
+            ice_lite: config.ice_lite,
         };
         let now = Instant::now();
         let control = Self {
@@ -379,6 +380,7 @@ impl Control {
                     }
                 }
                 Ok(Command::Close { stream }) => self.close(&stream, now),
+                Ok(Command::Announce(announced)) => self.announce(announced),
                 Ok(Command::Whep(request)) => self.handle_request(request, now),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
@@ -423,6 +425,14 @@ impl Control {
         };
         self.streams.insert(name.to_owned(), stream);
         Ok(ports)
+    }
+
+    /// Viewers that come, or restart ICE, are told of these addresses.
+    fn announce(&mut self, announced: Vec<SocketAddr>) {
+        self.viewers.values_mut().for_each(|viewer| viewer.session.announce(&announced));
+        self.settings.canonical = canonical(self.port.local_address(), &announced);
+        self.settings.announced.clone_from(&announced);
+        self.tell(Event::Announced(announced));
     }
 
     fn close(&mut self, name: &str, now: Instant) {

@@ -140,6 +140,8 @@ pub struct Local<'a> {
     pub fingerprint: &'a str,
     /// Addresses that viewers may try, best first.
     pub announced: &'a [SocketAddr],
+    /// Whether this side is ICE lite.
+    pub ice_lite: bool,
     /// Number of the `o=` line.
     pub session: u64,
     /// Canonical name of both tracks (RFC 3550 section 6.5.1).
@@ -155,8 +157,10 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     let mids = mids.join(" ");
     let mut sdp = format!(
         "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=msid-semantic: WMS *\r\n\
-         a=ice-options:trickle\r\na=fingerprint:{}\r\n",
-        local.session, local.fingerprint
+         {}a=ice-options:trickle\r\na=fingerprint:{}\r\n",
+        local.session,
+        lite(local),
+        local.fingerprint
     );
     let mut first = true;
     for (at, media) in offer.media.iter().enumerate() {
@@ -190,7 +194,8 @@ pub fn write_fragment(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -
     let bundle: Vec<_> = offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media).collect();
     let mids: Vec<&str> = bundle.iter().map(|media| media.mid.as_str()).collect();
     let mut fragment = format!(
-        "a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=group:BUNDLE {}\r\n",
+        "{}a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=group:BUNDLE {}\r\n",
+        lite(local),
         local.ufrag,
         local.password,
         mids.join(" ")
@@ -270,6 +275,11 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
     }
 }
 
+/// RFC 8839 section 5.3.
+fn lite(local: &Local<'_>) -> &'static str {
+    if local.ice_lite { "a=ice-lite\r\n" } else { "" }
+}
+
 /// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
 fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
     if !first {
@@ -305,6 +315,7 @@ mod tests {
             password: "password",
             fingerprint: "sha-256 00",
             announced: &announced,
+            ice_lite: false,
             session: 1,
             cname: "cname",
         };

@@ -41,8 +41,17 @@ struct Restarted {
 
 #[tokio::test]
 async fn an_ice_restart_of_chromium_goes_by_without_a_gap_in_the_picture() {
+    prove_restart(&[]).await;
+}
+
+#[tokio::test]
+async fn an_ice_restart_with_an_ice_lite_gateway_goes_by_without_a_gap_in_the_picture() {
+    prove_restart(&[("CORE_WEBRTC_ICE_LITE", "true")]).await;
+}
+
+async fn prove_restart(environment: &[(&str, &str)]) {
     let _turn = turn::alone().await;
-    let program = Program::start().await;
+    let program = Program::start_with(&[], environment).await;
     program.apply(&manifest("film").input("-re -stream_loop -1", media::long_film().display().to_string()));
     until_playable(&program, "film").await;
     let browser = Browser::start().await;

@@ -30,13 +30,21 @@ pub struct Wishes {
     pub auth: bool,
     pub webrtc: bool,
     pub strict_etag: bool,
+    pub ice_lite: bool,
     pub max_viewers: usize,
     pub max_viewers_per_stream: usize,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { auth: true, webrtc: true, strict_etag: false, max_viewers: 8, max_viewers_per_stream: 8 }
+        Self {
+            auth: true,
+            webrtc: true,
+            strict_etag: false,
+            ice_lite: false,
+            max_viewers: 8,
+            max_viewers_per_stream: 8,
+        }
     }
 }
 
@@ -57,6 +65,8 @@ impl House {
             let config = GatewayConfig {
                 bind: "127.0.0.1:0".parse().expect("an address"),
                 announce: Vec::new(),
+                announce_interval: Duration::from_secs(60),
+                ice_lite: wishes.ice_lite,
                 max_viewers: wishes.max_viewers,
                 max_viewers_per_stream: wishes.max_viewers_per_stream,
             };

@@ -18,6 +18,7 @@ use super::credentials::{self, Credentials};
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
@@ -303,6 +304,7 @@ fn http_config(
         whep,
         snapshot,
         ice_servers: config.webrtc_ice_servers.clone(),
+        turn_auth: turn_auth(&config.turn)?,
         strict_etag: false,
     })
 }

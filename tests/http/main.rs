@@ -6,6 +6,7 @@ mod house;
 mod listener;
 mod page;
 mod process;
+mod relays;
 mod restart;
 mod whep;
 

@@ -6,6 +6,7 @@ mod links;
 mod listen;
 mod standalone;
 mod token;
+mod turn;
 
 pub use standalone::standalone;
 pub use token::token;

@@ -3,11 +3,15 @@
 //! A flag and its variable name the same thing. A bad value stops the start with its name, the value and what is
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
+mod turn;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use turn::Turn;
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
 #[derive(Debug, Parser)]
@@ -59,9 +63,18 @@ pub struct Standalone {
     /// Comma list of addresses or names that are put into answers; default: every address of this machine.
     #[arg(long, env = "CORE_WEBRTC_ANNOUNCE", value_delimiter = ',', value_name = "ADDRESS,…")]
     pub webrtc_announce: Vec<String>,
+    /// Seconds until names, or the addresses of this machine, are looked up again for the answers that follow.
+    #[arg(long, env = "CORE_WEBRTC_ANNOUNCE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
+    pub webrtc_announce_interval: u64,
+    /// ICE lite: only answer the checks of viewers and begin none; for a machine that every viewer can reach.
+    #[arg(long, env = "CORE_WEBRTC_ICE_LITE", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_ice_lite: bool,
     /// Comma list of `stun:` and `turn:` URLs for the Link headers of WHEP.
     #[arg(long, env = "CORE_WEBRTC_ICE_SERVERS", value_delimiter = ',', value_parser = ice_server, value_name = "URL,…")]
     pub webrtc_ice_servers: Vec<String>,
+    /// What opens the TURN servers.
+    #[command(flatten)]
+    pub turn: Turn,
     /// Viewers of all processes together.
     #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS", default_value_t = 256, value_parser = viewers(), value_name = "N")]
     pub webrtc_max_viewers: u32,
@@ -226,6 +239,24 @@ mod tests {
             let message = parse(&arguments).expect_err("it is refused").to_string();
             assert!(signs.iter().all(|sign| message.contains(sign)), "{message}");
         }
+    }
+
+    #[test]
+    fn a_turn_server_is_opened_by_one_thing() {
+        for arguments in [
+            &["--webrtc-turn-username", "viewer"][..],
+            &["--webrtc-turn-password", "wind"],
+            &["--webrtc-turn-secret", "north", "--webrtc-turn-secret-file", "/x"],
+            &["--webrtc-turn-secret", "north", "--webrtc-turn-username", "viewer", "--webrtc-turn-password", "wind"],
+            &["--webrtc-turn-secret", "n\nx"],
+        ] {
+            let whole = [&["standalone"][..], arguments].concat();
+            let message = parse(&whole).expect_err("it is refused").to_string();
+            assert!(message.contains("--webrtc-turn-"), "{message}");
+        }
+        let whole = ["standalone", "--webrtc-turn-username", "viewer", "--webrtc-turn-password", "hunter2"];
+        let debug = format!("{:?}", parse(&whole).expect("it is read"));
+        assert!(!debug.contains("hunter2"), "{debug}");
     }
 
     #[test]

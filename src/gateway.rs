@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc as queue, oneshot};
 
@@ -42,6 +43,10 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Addresses or names that are put into answers; empty announces every address of this machine.
     pub announce: Vec<String>,
+    /// How often the names, or the addresses of this machine, are looked up again.
+    pub announce_interval: Duration,
+    /// ICE lite (RFC 8445 section 2.5): only answer checks, for a gateway that every viewer can reach.
+    pub ice_lite: bool,
     /// Viewers of all streams together.
     pub max_viewers: usize,
     /// Viewers of one stream, where its manifest says nothing.
@@ -92,6 +97,8 @@ pub enum Event {
         /// The stream.
         stream: String,
     },
+    /// Viewers are told of other addresses from now on.
+    Announced(Vec<SocketAddr>),
     /// Viewers of a stream at this moment.
     Viewers {
         /// The stream.
@@ -134,6 +141,7 @@ pub struct Gateway {
     announced: Vec<SocketAddr>,
     totals: Arc<Totals>,
     threads: Vec<JoinHandle<()>>,
+    lookups: Option<announce::Lookups>,
 }
 
 /// The way to a running gateway.
@@ -149,6 +157,7 @@ enum Command {
     Configure { stream: String, max_viewers: Option<usize> },
     Expect { stream: String, video: Option<Codec>, audio: Option<Codec> },
     Close { stream: String },
+    Announce(Vec<SocketAddr>),
     Whep(Request),
     Shutdown,
 }
@@ -173,13 +182,14 @@ impl Gateway {
         let (control, waker) = control::Control::new(config, bound, &announced, inbox, events, media)?;
         let handle = Handle { commands, waker: Arc::new(waker) };
         threads.push(std::thread::Builder::new().name("webrtc".into()).spawn(move || control.run())?);
+        let lookups = announce::Lookups::start(local, config, &announced, handle.clone())?;
         let forward = handle.clone();
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 forward.send(Command::Whep(request));
             }
         });
-        Ok(Self { handle, announced, totals, threads })
+        Ok(Self { handle, announced, totals, threads, lookups })
     }
 
     /// The way to it.
@@ -187,7 +197,7 @@ impl Gateway {
         self.handle.clone()
     }
 
-    /// Addresses that are put into answers.
+    /// Addresses that were put into answers at start.
     pub fn announced(&self) -> &[SocketAddr] {
         &self.announced
     }
@@ -204,6 +214,7 @@ impl Gateway {
 
     /// Says goodbye to every viewer and ends.
     pub fn shutdown(self) {
+        drop(self.lookups);
         self.handle.send(Command::Shutdown);
         for thread in self.threads {
             if thread.join().is_err() {

@@ -10,6 +10,7 @@ mod about;
 mod access;
 mod body;
 mod cors;
+mod ice;
 mod login;
 mod page;
 mod problem;
@@ -22,7 +23,6 @@ mod whep;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::http::HeaderValue;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, options, post};
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ use crate::controller::{self, Snapshot};
 use crate::plan::Key;
 use crate::whep::Client;
 
+pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
+    /// What opens the TURN servers among them; `None` names them without credentials.
+    pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
     pub strict_etag: bool,
 }
@@ -76,7 +79,7 @@ struct App {
     throttle: Mutex<throttle::Throttle>,
     whep: Option<Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
-    ice_links: Vec<HeaderValue>,
+    ice_servers: ice::IceServers,
     strict_etag: bool,
 }
 
@@ -90,14 +93,14 @@ impl App {
 
 /// The whole surface. Ice servers that cannot stand in a header are left out with a warning.
 pub fn router(config: Config) -> Router {
-    let Config { identity, auth, whep: client, snapshot, ice_servers, strict_etag } = config;
+    let Config { identity, auth, whep: client, snapshot, ice_servers, turn_auth, strict_etag } = config;
     let app = Arc::new(App {
         identity,
         auth,
         throttle: Mutex::default(),
         whep: client,
         snapshot,
-        ice_links: ice_servers.iter().filter_map(|url| whep::ice_link(url)).collect(),
+        ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
     });
     let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
@@ -156,7 +159,7 @@ mod tests {
             throttle: Mutex::default(),
             whep: None,
             snapshot,
-            ice_links: Vec::new(),
+            ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
         });
         async fn broken() {

@@ -59,6 +59,15 @@ pub struct Answer {
     pub etag: String,
 }
 
+/// What a player is told of an ICE restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// The gateway's new credentials and its candidates, `application/trickle-ice-sdpfrag`.
+    pub fragment: String,
+    /// Strong entity tag of the new ICE session, with its quotes.
+    pub etag: String,
+}
+
 /// Why a request was not done; each is one HTTP status (see the `http` room).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -117,7 +126,7 @@ pub enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
-    /// PATCH of a trickle fragment.
+    /// PATCH of a trickle fragment, or of one that restarts ICE.
     Patch {
         /// Id of the process.
         process: String,
@@ -128,7 +137,7 @@ pub enum Request {
         /// The body, `application/trickle-ice-sdpfrag`.
         fragment: String,
         /// Where the outcome goes.
-        reply: oneshot::Sender<Result<(), Refusal>>,
+        reply: oneshot::Sender<Result<Option<Restart>, Refusal>>,
     },
     /// Whether a session is live.
     Has {
@@ -170,14 +179,14 @@ impl Client {
         answer.await.unwrap_or(Err(Refusal::Timeout))
     }
 
-    /// Adds remote candidates to a session.
+    /// Adds remote candidates to a session, or restarts its ICE; what the player is to be told of a restart.
     pub async fn patch(
         &self,
         process: &str,
         session: &str,
         if_match: Option<String>,
         fragment: String,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Restart>, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Patch { process: process.into(), session: session.into(), if_match, fragment, reply })
             .await?;

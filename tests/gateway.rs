@@ -27,6 +27,8 @@ fn house(max_viewers_per_stream: usize, max_viewers: usize) -> House {
     let config = Config {
         bind: "127.0.0.1:0".parse().expect("an address"),
         announce: Vec::new(),
+        announce_interval: Duration::from_secs(60),
+        ice_lite: false,
         max_viewers,
         max_viewers_per_stream,
     };

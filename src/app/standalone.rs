@@ -18,6 +18,7 @@ use super::credentials::{self, Credentials};
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
@@ -186,6 +187,10 @@ impl House {
         let (stream, seen) = match event {
             gateway::Event::Media { stream, video, audio } => (stream, Seen::Media { video, audio }),
             gateway::Event::Viewers { stream, count } => (stream, Seen::Viewers(count)),
+            gateway::Event::Announced(announced) => {
+                let announced = announced.iter().map(SocketAddr::to_string).collect();
+                return self.controller.handle_announced(announced, Timestamp::now());
+            }
             gateway::Event::Reordered { stream } => return self.keepers.note_reordered(&Key::new(stream)),
         };
         self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
@@ -270,6 +275,8 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect(),
+        announce_interval: Duration::from_secs(config.webrtc_announce_interval),
+        ice_lite: config.webrtc_ice_lite,
         max_viewers: config.webrtc_max_viewers as usize,
         max_viewers_per_stream: config.webrtc_max_viewers_per_stream as usize,
     }
@@ -298,6 +305,7 @@ fn http_config(
         whep,
         snapshot,
         ice_servers: config.webrtc_ice_servers.clone(),
+        turn_auth: turn_auth(&config.turn)?,
         strict_etag: false,
     })
 }

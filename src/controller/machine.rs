@@ -80,6 +80,13 @@ impl Controller {
         }
     }
 
+    /// Takes the addresses that viewers are told from now on.
+    pub fn handle_announced(&mut self, announced: Vec<String>, now: Timestamp) {
+        self.playback.announced = announced;
+        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        keys.iter().for_each(|key| self.show(key, now));
+    }
+
     /// The next step to perform.
     pub fn poll_step(&mut self) -> Option<Step> {
         self.steps.pop_front()

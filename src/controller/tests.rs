@@ -230,6 +230,17 @@ fn playback_is_ready_when_every_leg_brings_media() {
 }
 
 #[test]
+fn other_addresses_of_the_gateway_are_shown_at_once() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    let announced =
+        |controller: &Controller| shown(controller, "a").status.webrtc.clone().expect("it has egress").announced;
+    assert_eq!(announced(&controller), ["192.0.2.1:8189"]);
+    controller.handle_announced(vec!["192.0.2.2:8189".into()], at(101));
+    assert_eq!(announced(&controller), ["192.0.2.2:8189"]);
+}
+
+#[test]
 fn a_gateway_that_is_turned_off_is_the_reason() {
     let mut controller = Controller::new(Playback::default());
     reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);

@@ -1,13 +1,91 @@
 //! Which addresses are put into answers.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
 
-use super::StartError;
+use super::{Command, Config, Handle, StartError};
+
+/// Looks addresses up again and again in a thread of its own, because a name server may take its time; ends with this
+/// value, and is not waited for.
+pub struct Lookups {
+    thread: Thread,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Lookups {
+    /// Begins; `None` where every address was configured as one and so never changes.
+    pub fn start(
+        local: SocketAddr,
+        config: &Config,
+        announced: &[SocketAddr],
+        gateway: Handle,
+    ) -> std::io::Result<Option<Self>> {
+        let configured = config.announce.clone();
+        let never_changes = match configured.is_empty() {
+            true => !local.ip().is_unspecified(),
+            false => configured.iter().all(|name| literal(name).is_some()),
+        };
+        if never_changes {
+            return Ok(None);
+        }
+        let look_up = move || addresses(local, &configured);
+        let tell = move |found| gateway.send(Command::Announce(found));
+        Self::repeat(config.announce_interval, announced.to_vec(), look_up, tell).map(Some)
+    }
+
+    fn repeat(
+        interval: Duration,
+        mut known: Vec<SocketAddr>,
+        look_up: impl Fn() -> Result<Vec<SocketAddr>, StartError> + Send + 'static,
+        tell: impl Fn(Vec<SocketAddr>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ended = is_over.clone();
+        let thread = std::thread::Builder::new().name("announce".into()).spawn(move || {
+            loop {
+                std::thread::park_timeout(interval);
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                match look_up() {
+                    Ok(found) if !is_same(&found, &known) => {
+                        tracing::info!(announced = ?found, "viewers are told of other addresses now");
+                        known.clone_from(&found);
+                        tell(found);
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "the announced addresses stay as they are"),
+                }
+            }
+        })?;
+        Ok(Self { thread: thread.thread().clone(), is_over })
+    }
+}
+
+impl Drop for Lookups {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.unpark();
+    }
+}
+
+/// Whether both hold the same addresses; name servers give them in another order each time.
+fn is_same(some: &[SocketAddr], others: &[SocketAddr]) -> bool {
+    some.iter().collect::<HashSet<_>>() == others.iter().collect::<HashSet<_>>()
+}
+
+fn literal(name: &str) -> Option<IpAddr> {
+    name.trim_matches(['[', ']']).parse().ok()
+}
 
 /// The configured addresses and names, or every address of this machine; best first.
 pub fn addresses(local: SocketAddr, configured: &[String]) -> Result<Vec<SocketAddr>, StartError> {
     let mut addresses = if configured.is_empty() { own(local)? } else { resolve(configured)? };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(*address));
     Ok(addresses.into_iter().map(|address| SocketAddr::new(address, local.port())).collect())
 }
@@ -16,7 +94,7 @@ fn resolve(configured: &[String]) -> Result<Vec<IpAddr>, StartError> {
     let mut addresses = Vec::new();
     for name in configured {
         let refuse = |reason: String| StartError::Announce { name: name.clone(), reason };
-        if let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
+        if let Some(address) = literal(name) {
             addresses.push(address);
             continue;
         }
@@ -98,6 +176,33 @@ mod tests {
     fn a_name_that_does_not_resolve_is_named() {
         let error = addresses(socket("0.0.0.0:8189"), &["no such name".into()]).expect_err("it cannot resolve");
         assert!(error.to_string().contains("no such name"), "{error}");
+    }
+
+    #[test]
+    fn addresses_are_looked_up_again_and_a_change_is_told_once() {
+        let answers =
+            [Some("203.0.113.7:1"), None, Some("203.0.113.8:1"), Some("203.0.113.8:1"), Some("203.0.113.9:1")];
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let look_up = move || match answers[asked.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)] {
+            Some(answer) => Ok(vec![socket(answer)]),
+            None => Err(StartError::Announce { name: "x".into(), reason: "the name server does not answer".into() }),
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        let known = vec![socket("203.0.113.7:1")];
+        let tell = move |found| tell.send(found).expect("the test listens");
+        let lookups = Lookups::repeat(Duration::from_millis(1), known, look_up, tell).expect("a thread can be had");
+        let patience = Duration::from_secs(20);
+        assert_eq!(told.recv_timeout(patience), Ok(vec![socket("203.0.113.8:1")]));
+        assert_eq!(told.recv_timeout(patience), Ok(vec![socket("203.0.113.9:1")]));
+        drop(lookups);
+        let ended = told.recv_timeout(patience);
+        assert_eq!(ended, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "the thread has ended");
+    }
+
+    #[test]
+    fn another_order_is_no_change() {
+        let [one, two] = [socket("203.0.113.7:1"), socket("[2001:db8::1]:1")];
+        assert!(is_same(&[one, two], &[two, one]) && !is_same(&[one, two], &[one]) && !is_same(&[], &[one]));
     }
 
     #[test]

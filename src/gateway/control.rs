@@ -24,7 +24,7 @@ use super::{Command, Config, Event, OpenError};
 use crate::plan::EgressPorts;
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
-use crate::whep::{self, Answer, Refusal, Request, Session, Settings, StreamMedia, Track};
+use crate::whep::{self, Answer, Refusal, Request, Restart, Session, Settings, StreamMedia, Track};
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -137,6 +137,7 @@ impl Control {
             provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
             canonical: canonical(port.local_address(), announced),
             announced: announced.to_vec(),
+            ice_lite: config.ice_lite,
         };
         let now = Instant::now();
         let control = Self {
@@ -377,6 +378,7 @@ impl Control {
                     self.expect(&stream, video, audio, now);
                 }
                 Ok(Command::Close { stream }) => self.close(&stream, now),
+                Ok(Command::Announce(announced)) => self.announce(announced),
                 Ok(Command::Whep(request)) => self.handle_request(request, now),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
@@ -445,6 +447,14 @@ impl Control {
             stream.state.replace(leg.clone());
             self.media[stream.home].send(media::Command::Change { stream: stream.id, leg });
         }
+    }
+
+    /// Viewers that come, or restart ICE, are told of these addresses.
+    fn announce(&mut self, announced: Vec<SocketAddr>) {
+        self.viewers.values_mut().for_each(|viewer| viewer.session.announce(&announced));
+        self.settings.canonical = canonical(self.port.local_address(), &announced);
+        self.settings.announced.clone_from(&announced);
+        self.tell(Event::Announced(announced));
     }
 
     fn close(&mut self, name: &str, now: Instant) {
@@ -523,10 +533,7 @@ impl Control {
                 }
             }
             Request::Patch { process, session, if_match, fragment, reply } => {
-                let done = match self.viewers.get_mut(&session).filter(|viewer| viewer.stream == process) {
-                    Some(viewer) => viewer.session.handle_fragment(if_match.as_deref(), &fragment),
-                    None => Err(Refusal::UnknownSession),
-                };
+                let done = self.patch(&process, &session, if_match.as_deref(), &fragment, now);
                 self.drive(&session, now);
                 let _ = reply.send(done);
             }
@@ -538,6 +545,27 @@ impl Control {
                 let _ = reply.send(there && self.end_session(&session, "the player said goodbye", now));
             }
         }
+    }
+
+    fn patch(
+        &mut self,
+        process: &str,
+        id: &str,
+        if_match: Option<&str>,
+        fragment: &str,
+        now: Instant,
+    ) -> Result<Option<Restart>, Refusal> {
+        let viewer = self.viewers.get_mut(id).filter(|viewer| viewer.stream == process);
+        let viewer = viewer.ok_or(Refusal::UnknownSession)?;
+        let former = viewer.session.local_ufrag().to_owned();
+        let restart = viewer.session.handle_fragment(if_match, fragment, now)?;
+        if restart.is_some() {
+            // Checks of the ICE session before are not answered any more, by the engine neither.
+            self.by_ufrag.remove(&former);
+            self.by_ufrag.insert(viewer.session.local_ufrag().to_owned(), id.to_owned());
+            tracing::info!(session = short(id), "viewer restarts ICE");
+        }
+        Ok(restart)
     }
 
     fn answer(&mut self, process: &str, offer: &str, now: Instant) -> Result<Answer, Refusal> {

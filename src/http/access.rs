@@ -90,6 +90,14 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
     next.run(request).await
 }
 
+/// Whether a WHEP request that needs no token may do this all the same: it has a good one, or nobody needs one.
+pub fn may(app: &App, uri: &Uri, headers: &HeaderMap, process: &str, action: Action) -> bool {
+    let Some(auth) = &app.auth else { return true };
+    let token = bearer(headers).map(str::to_owned).or_else(|| token_in_url(uri));
+    let claims = token.and_then(|token| auth.signer().verify(&token, Purpose::Access).ok());
+    claims.is_some_and(|claims| claims.scope.covers(process, action))
+}
+
 fn below(path: &str, base: &str) -> bool {
     path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

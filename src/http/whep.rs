@@ -3,7 +3,7 @@
 //! The order of refusals: token, its scope, the process, the body, the viewers, the codecs, the time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -13,14 +13,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::cors::is_preflight;
 use super::problem::Problem;
 use super::token::Action;
 use super::{App, Shared, body};
 use crate::controller::Process;
 use crate::plan::{Key, path_segment};
-use crate::whep::{Answer, Client, Refusal};
+use crate::whep::{Answer, Client, Refusal, Restart};
 
 /// Octets of an offer at most; browsers send about 6 KiB.
 const MAX_OFFER: usize = 64 * 1024;
@@ -33,16 +33,6 @@ const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-
-/// The `Link` header of an ICE server (RFC 9725 section 4.6); `None` where it cannot be one.
-pub fn ice_link(url: &str) -> Option<HeaderValue> {
-    let usable = !url.contains(['<', '>', '"']) && !url.contains(char::is_whitespace);
-    let link = usable.then(|| HeaderValue::from_str(&format!("<{url}>; rel=\"ice-server\"")).ok()).flatten();
-    if link.is_none() {
-        tracing::warn!(url, "an ICE server is left out: its URL cannot stand in a Link header");
-    }
-    link
-}
 
 /// The endpoint in a path.
 #[derive(Deserialize)]
@@ -109,7 +99,7 @@ fn created(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
     headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
-    headers.extend(app.ice_links.iter().map(|link| (LINK, link.clone())));
+    headers.extend(app.ice_servers.links(SystemTime::now()).into_iter().map(|link| (LINK, link)));
     response
 }
 
@@ -121,14 +111,14 @@ fn called_path(uri: &Uri, process: &str) -> String {
     Key::new(process).whep_path()
 }
 
-/// `PATCH` of a trickle fragment.
+/// `PATCH` of a trickle fragment, or of one that restarts ICE.
 pub async fn patch(
     State(app): Shared,
     access: Access,
     path: At<Session>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
     let client = live(&app, &id, &resource).await?;
@@ -146,8 +136,17 @@ pub async fn patch(
     }
     body::is_plain(&headers)?;
     let fragment = body::text(&headers, body, MAX_FRAGMENT).await?;
-    in_time(client.patch(&id, &resource, if_match, fragment)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let restart = in_time(client.patch(&id, &resource, if_match, fragment)).await?;
+    Ok(restart.map_or_else(|| StatusCode::NO_CONTENT.into_response(), restarted))
+}
+
+fn restarted(Restart { fragment, etag }: Restart) -> Response {
+    let mut response = fragment.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
+    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// All If-Match headers as one list (RFC 9110 section 5.3).
@@ -181,11 +180,21 @@ pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> R
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `OPTIONS` of the endpoint. A player that asks itself, and no browser for it, learns the ICE servers.
-pub async fn endpoint_options(State(app): Shared, method: Method, headers: HeaderMap) -> Response {
+/// `OPTIONS` of the endpoint. A player that asks itself, and no browser for it, learns the ICE servers; those that need
+/// credentials only where it may watch.
+pub async fn endpoint_options(
+    State(app): Shared,
+    OriginalUri(uri): OriginalUri,
+    path: At<Endpoint>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     let mut response = [(ALLOW, "GET, HEAD, OPTIONS, POST"), (ACCEPT_POST, SDP)].into_response();
     if !is_preflight(&method, &headers) {
-        response.headers_mut().extend(app.ice_links.iter().map(|link| (LINK, link.clone())));
+        let may_watch = path.is_ok_and(|Path(at)| access::may(&app, &uri, &headers, &at.id, Action::Play));
+        let servers = &app.ice_servers;
+        let links = if may_watch { servers.links(SystemTime::now()) } else { servers.open_links() };
+        response.headers_mut().extend(links.into_iter().map(|link| (LINK, link)));
     }
     response
 }
@@ -245,13 +254,5 @@ mod tests {
         let called = |path: &'static str| called_path(&path.parse().expect("a URI"), "a:b");
         assert_eq!(called("/api/v3/whep/a%3Ab?token=x"), "/api/v3/whep/a:b");
         assert_eq!(called("/api/v3/process/a:b/whep"), "/api/v3/process/a:b/whep");
-    }
-
-    #[test]
-    fn an_ice_server_is_a_link() {
-        let link = ice_link("turn:turn.example.com:3478?transport=udp").expect("it can stand in a header");
-        assert_eq!(link, "<turn:turn.example.com:3478?transport=udp>; rel=\"ice-server\"");
-        assert_eq!(ice_link("stun:x>; rel=\"y\""), None);
-        assert_eq!(ice_link("stun:x\r\ny"), None);
     }
 }

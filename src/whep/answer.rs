@@ -144,6 +144,8 @@ pub struct Local<'a> {
     pub fingerprint: &'a str,
     /// Addresses that viewers may try, best first.
     pub announced: &'a [SocketAddr],
+    /// Whether this side is ICE lite.
+    pub ice_lite: bool,
     /// Number of the `o=` line.
     pub session: u64,
     /// Canonical name of both tracks (RFC 3550 section 6.5.1).
@@ -159,8 +161,10 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     let mids = mids.join(" ");
     let mut sdp = format!(
         "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=msid-semantic: WMS *\r\n\
-         a=ice-options:trickle\r\na=fingerprint:{}\r\n",
-        local.session, local.fingerprint
+         {}a=ice-options:trickle\r\na=fingerprint:{}\r\n",
+        local.session,
+        lite(local),
+        local.fingerprint
     );
     let mut first = true;
     for (at, media) in offer.media.iter().enumerate() {
@@ -185,6 +189,28 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
         }
     }
     sdp
+}
+
+/// The fragment that tells the player of an ICE restart (RFC 9725 section 4.3.3, RFC 8840 section 9).
+pub fn write_fragment(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
+    let is_answered = |at: usize| accepted.iter().any(|accepted| accepted.at == at);
+    let in_bundle = |(at, media): &(usize, &OfferedMedia)| is_answered(*at) || is_carrier(offer, media);
+    let bundle: Vec<_> = offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media).collect();
+    let mids: Vec<&str> = bundle.iter().map(|media| media.mid.as_str()).collect();
+    let mut fragment = format!(
+        "{}a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=group:BUNDLE {}\r\n",
+        lite(local),
+        local.ufrag,
+        local.password,
+        mids.join(" ")
+    );
+    // The transport of the bundle is that of its first media description.
+    if let Some(first) = bundle.first() {
+        let OfferedMedia { media, protocol, mid, .. } = first;
+        write!(fragment, "m={media} 9 {protocol} 0\r\na=mid:{mid}\r\n").expect("writing to a string");
+        write_candidates(&mut fragment, local, true);
+    }
+    fragment
 }
 
 /// Whether a media description has to stay although no media of the stream goes there. Where an offer bundles all media
@@ -258,6 +284,11 @@ fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, loca
     }
 }
 
+/// RFC 8839 section 5.3.
+fn lite(local: &Local<'_>) -> &'static str {
+    if local.ice_lite { "a=ice-lite\r\n" } else { "" }
+}
+
 /// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
 fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
     if !first {
@@ -293,6 +324,7 @@ mod tests {
             password: "password",
             fingerprint: "sha-256 00",
             announced: &announced,
+            ice_lite: false,
             session: 1,
             cname: "cname",
         };

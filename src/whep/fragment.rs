@@ -40,6 +40,24 @@ impl Fragment {
         }
         if known { Ok(fragment) } else { Err(Refusal::Malformed("the fragment says nothing of ICE".into())) }
     }
+
+    /// User fragment and password of an ICE restart, which have to be as long as RFC 8839 section 5.4 says.
+    pub fn credentials(&self) -> Result<(&str, &str), Refusal> {
+        Ok((credential(&self.ufrag, "ice-ufrag", 4)?, credential(&self.password, "ice-pwd", 22)?))
+    }
+}
+
+fn credential<'a>(value: &'a Option<String>, key: &str, least: usize) -> Result<&'a str, Refusal> {
+    match value.as_deref() {
+        Some(value) if (least..=256).contains(&value.len()) && value.chars().all(is_ice_char) => Ok(value),
+        Some(_) => Err(Refusal::Malformed(format!("the a={key} of the fragment is not one of {least} to 256 letters"))),
+        None => Err(Refusal::Malformed(format!("an ICE restart needs a={key}"))),
+    }
+}
+
+/// A letter of ICE credentials. Some players use the alphabet of URLs too.
+fn is_ice_char(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "+/-_=".contains(letter)
 }
 
 #[cfg(test)]
@@ -60,6 +78,21 @@ mod tests {
     fn what_is_no_fragment_is_malformed() {
         for text in ["", "hello", "{\"candidate\": 1}", "s=-\r\n"] {
             assert!(matches!(Fragment::parse(text), Err(Refusal::Malformed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_complete_and_long_enough() {
+        let read = |text: &str| Fragment::parse(text).expect("it is read");
+        let whole = read("a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n");
+        assert_eq!(whole.credentials(), Ok(("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1")));
+        for text in [
+            "a=ice-ufrag:EsAw\r\n",
+            "a=ice-ufrag:EsAw\r\na=ice-pwd:short\r\n",
+            "a=ice-ufrag:E\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n",
+            "a=ice-ufrag:a b c\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n",
+        ] {
+            assert!(matches!(read(text).credentials(), Err(Refusal::Malformed(_))), "{text:?}");
         }
     }
 

@@ -33,6 +33,7 @@ pub struct Watcher {
     peer: RTCPeerConnection,
     local: SocketAddr,
     offer: String,
+    answer: String,
     connected: bool,
 }
 
@@ -78,7 +79,7 @@ impl Watcher {
         let offer = peer.create_offer(None)?;
         peer.set_local_description(now, offer)?;
         let offer = peer.local_description().map(|description| description.sdp).unwrap_or_default();
-        Ok(Self { peer, local, offer, connected: false })
+        Ok(Self { peer, local, offer, answer: String::new(), connected: false })
     }
 
     /// The SDP offer.
@@ -88,7 +89,33 @@ impl Watcher {
 
     /// Takes the SDP answer.
     pub fn handle_answer(&mut self, answer: &str, now: Instant) -> Result<(), Error> {
+        self.answer = answer.to_owned();
         self.peer.set_remote_description(now, RTCSessionDescription::answer(answer.to_owned())?)
+    }
+
+    /// Restarts ICE; the fragment that tells of it.
+    pub fn restart(&mut self, now: Instant) -> Result<String, Error> {
+        self.peer.restart_ice();
+        let offer = self.peer.create_offer(None)?;
+        self.peer.set_local_description(now, offer)?;
+        self.offer = self.peer.local_description().map(|description| description.sdp).unwrap_or_default();
+        let line = |key: &str| self.offer.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        let candidate = host_candidate(self.local)?.candidate;
+        let [ufrag, password, media, mid] = ["a=ice-ufrag:", "a=ice-pwd:", "m=", "a=mid:"].map(line);
+        Ok(format!("{ufrag}\r\n{password}\r\n{media}\r\n{mid}\r\na={candidate}\r\na=end-of-candidates\r\n"))
+    }
+
+    /// Takes the fragment that answers a restart.
+    pub fn handle_restart(&mut self, fragment: &str, now: Instant) -> Result<(), Error> {
+        let is_credential = |line: &str| line.starts_with("a=ice-ufrag:") || line.starts_with("a=ice-pwd:");
+        let kind = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let new = |old: &str| fragment.lines().find(|line| is_credential(line) && kind(line) == kind(old));
+        let lines = self.answer.lines().map(|line| match is_credential(line) {
+            true => new(line).unwrap_or(line),
+            false => line,
+        });
+        let answer = lines.flat_map(|line| [line, "\r\n"]).collect::<String>();
+        self.handle_answer(&answer, now)
     }
 
     /// Takes a datagram that came from `from`.
@@ -168,6 +195,7 @@ pub fn self_test(start: Instant) -> Result<(), String> {
         provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
         canonical: vec![gateway_address],
         announced: vec![gateway_address],
+        ice_lite: false,
     };
     let track = |codec, ssrc| Track { codec, ssrc, retransmission_ssrc: ssrc + 100, profile: None };
     let stream = StreamMedia { tracks: vec![track(Codec::H264, 11), track(Codec::Opus, 12)] };

@@ -3,6 +3,9 @@
 //! Media never goes through here: the egress sends it, with the [`Protector`] and to the address that
 //! [`Event::Connected`] gives.
 
+mod restart;
+mod roam;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,10 +35,10 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use self::roam::Roam;
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
 use super::checks::Checks;
 use super::feedback::{Deliver, ReferenceTime, read_feedback};
-use super::fragment::Fragment;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
 use super::{Refusal, StreamMedia};
@@ -57,6 +60,8 @@ pub struct Settings {
     pub canonical: Vec<SocketAddr>,
     /// Addresses that viewers may try, best first.
     pub announced: Vec<SocketAddr>,
+    /// ICE lite (RFC 8445 section 2.5): this side answers checks and begins none.
+    pub ice_lite: bool,
 }
 
 /// What a session tells.
@@ -102,14 +107,23 @@ pub struct Session {
     peer: RTCPeerConnection,
     tap: Arc<KeyTap>,
     canonical: Vec<SocketAddr>,
+    announced: Vec<SocketAddr>,
+    ice_lite: bool,
     /// The first track's; all share its transport.
     sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
+    /// The offer, with the credentials of the newest ICE session.
+    offer: Offer,
+    /// The viewer's user fragment of the ICE session before.
+    former_ufrag: Option<String>,
+    number: u64,
     local_ufrag: String,
-    remote_ufrag: String,
+    local_password: String,
     etag: String,
     deadline: Option<Instant>,
     remote: Option<SocketAddr>,
+    /// None before there is a path, and while ICE restarts.
+    roam: Option<Roam>,
     /// A check came since the path was looked at.
     was_checked: bool,
     /// Checks that wait for an answer, until the viewer has connected.
@@ -136,7 +150,7 @@ impl Session {
             |error: rtc::shared::error::Error| Refusal::Malformed(format!("the SDP offer cannot be answered: {error}"));
         let tap = Arc::new(KeyTap::new(settings.provider.clone()));
         let (deliver, heard) = channel();
-        let mut peer = build_peer(tap.clone(), deliver, &accepted, now).map_err(unreadable)?;
+        let mut peer = build_peer(tap.clone(), deliver, &accepted, settings.ice_lite, now).map_err(unreadable)?;
         let mut first = None;
         for accepted in &accepted {
             let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
@@ -147,36 +161,26 @@ impl Session {
         for address in &settings.canonical {
             peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
         }
-        let answer = peer.create_answer(None).map_err(unreadable)?;
-        peer.set_local_description(now, answer).map_err(unreadable)?;
-        let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
-        let line = |key: &str| {
-            own.lines()
-                .find_map(|line| line.strip_prefix(key))
-                .map(|value| value.trim().to_owned())
-                .expect("the engine's own answer has credentials and a fingerprint")
-        };
-        let (ufrag, password) = (line("a=ice-ufrag:"), line("a=ice-pwd:"));
-        let local = Local {
-            ufrag: &ufrag,
-            password: &password,
-            fingerprint: &line("a=fingerprint:"),
-            announced: &settings.announced,
-            session: number,
-            cname: "dragonfork",
-        };
-        let text = write_answer(&offer, &accepted, &local);
+        let own = own_answer(&mut peer, now).map_err(unreadable)?;
+        let text = write_answer(&offer, &accepted, &own.local(&settings.announced, settings.ice_lite, number));
+        let OwnAnswer { ufrag, password, .. } = own;
         let session = Self {
             peer,
             tap,
             canonical: settings.canonical.clone(),
+            announced: settings.announced.clone(),
+            ice_lite: settings.ice_lite,
             sender: first.expect("an answer has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
             local_ufrag: ufrag,
-            remote_ufrag: offer.ufrag,
+            local_password: password,
+            offer,
+            former_ufrag: None,
+            number,
             deadline: Some(now + CONNECT_TIMEOUT),
             remote: None,
+            roam: None,
             was_checked: false,
             checks: Checks::default(),
             heard,
@@ -202,27 +206,9 @@ impl Session {
         &self.etag
     }
 
-    /// Takes a trickle fragment (RFC 9725 section 4.3). A missing If-Match is accepted for candidates, because real
-    /// clients leave it out.
-    pub fn handle_fragment(&mut self, if_match: Option<&str>, fragment: &str) -> Result<(), Refusal> {
-        let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == self.etag;
-        if if_match.is_some_and(|tags| !tags.split(',').any(|tag| matches(tag.trim()))) {
-            return Err(Refusal::PreconditionFailed);
-        }
-        let fragment = Fragment::parse(fragment)?;
-        if fragment.ufrag.as_ref().is_some_and(|ufrag| *ufrag != self.remote_ufrag) {
-            return Err(match if_match {
-                None => Refusal::PreconditionRequired,
-                Some(_) => Refusal::Unprocessable("ICE restart is not supported; the session goes on as it is".into()),
-            });
-        }
-        for candidate in fragment.candidates {
-            let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
-            if let Err(error) = self.peer.add_remote_candidate(candidate) {
-                tracing::debug!(%error, "candidate left out");
-            }
-        }
-        Ok(())
+    /// Takes other addresses that the viewer may try, for when it restarts ICE.
+    pub fn announce(&mut self, announced: &[SocketAddr]) {
+        self.announced = announced.to_vec();
     }
 
     /// Takes a datagram that came from `from`.
@@ -242,6 +228,11 @@ impl Session {
         };
         // RFC 7983 section 7.
         self.was_checked |= matches!(datagram.first(), Some(0..=3));
+        let passwords = (self.local_password.as_str(), self.offer.password.as_str());
+        let from = match &mut self.roam {
+            Some(roam) => roam.handle_received(from, datagram, passwords, now),
+            None => from,
+        };
         let transport = TransportContext {
             local_addr: *local,
             peer_addr: from,
@@ -268,7 +259,10 @@ impl Session {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.peer.poll_write().map(|message| Transmit { to: message.transport.peer_addr, datagram: message.message })
+        let message = self.peer.poll_write()?;
+        let (to, datagram) = (message.transport.peer_addr, message.message);
+        let to = self.roam.as_mut().map_or(to, |roam| roam.handle_sent(to, &datagram));
+        Some(Transmit { to, datagram })
     }
 
     /// The next thing that happened.
@@ -279,7 +273,7 @@ impl Session {
         while let Some(event) = self.peer.poll_event() {
             let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event else { continue };
             match state {
-                RTCPeerConnectionState::Connected if self.deadline.is_some() => return Some(self.connected()),
+                RTCPeerConnectionState::Connected if self.deadline.is_some() => return Some(self.connected(now)),
                 RTCPeerConnectionState::Failed => return Some(self.over("the path to the viewer broke")),
                 RTCPeerConnectionState::Closed => return Some(self.over("the viewer left")),
                 _ => {}
@@ -301,7 +295,8 @@ impl Session {
         }
         // Only a check can change the path, and looking is not cheap.
         let is_connected = self.deadline.is_none();
-        let remote = if is_connected && std::mem::take(&mut self.was_checked) { self.selected_remote() } else { None };
+        let is_due = is_connected && std::mem::take(&mut self.was_checked);
+        let remote = if is_due { self.actual_remote(now) } else { None };
         if remote.is_some() && remote != self.remote {
             self.remote = remote;
             return remote.map(Event::Moved);
@@ -309,10 +304,10 @@ impl Session {
         None
     }
 
-    fn connected(&mut self) -> Event {
+    fn connected(&mut self, now: Instant) -> Event {
         self.deadline = None;
         self.checks.clear();
-        self.remote = self.selected_remote();
+        self.remote = self.actual_remote(now);
         match (self.tap.protector(), self.remote) {
             (Ok(protector), Some(remote)) => Event::Connected { remote, protector },
             (Err(unknown), _) => {
@@ -326,6 +321,15 @@ impl Session {
     fn over(&mut self, why: &'static str) -> Event {
         self.closed = true;
         Event::Closed(why)
+    }
+
+    /// Where the viewer is on the path that ICE has found.
+    fn actual_remote(&mut self, now: Instant) -> Option<SocketAddr> {
+        let selected = self.selected_remote()?;
+        if self.roam.as_ref().is_none_or(|roam| roam.believed() != selected) {
+            self.roam = Some(Roam::new(selected, now));
+        }
+        self.roam.as_ref().map(Roam::actual)
     }
 
     fn selected_remote(&mut self) -> Option<SocketAddr> {
@@ -357,10 +361,39 @@ impl Session {
     }
 }
 
+/// What the WebRTC engine's own answer says of this side.
+struct OwnAnswer {
+    ufrag: String,
+    password: String,
+    fingerprint: String,
+}
+
+impl OwnAnswer {
+    fn local<'a>(&'a self, announced: &'a [SocketAddr], ice_lite: bool, session: u64) -> Local<'a> {
+        let Self { ufrag, password, fingerprint } = self;
+        Local { ufrag, password, fingerprint, announced, ice_lite, session, cname: "dragonfork" }
+    }
+}
+
+/// Has the engine answer the offer that it was given last.
+fn own_answer(peer: &mut RTCPeerConnection, now: Instant) -> Result<OwnAnswer, rtc::shared::error::Error> {
+    let answer = peer.create_answer(None)?;
+    peer.set_local_description(now, answer)?;
+    let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
+    let line = |key: &str| {
+        own.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map(|value| value.trim().to_owned())
+            .expect("the engine's own answer has credentials and a fingerprint")
+    };
+    Ok(OwnAnswer { ufrag: line("a=ice-ufrag:"), password: line("a=ice-pwd:"), fingerprint: line("a=fingerprint:") })
+}
+
 fn build_peer(
     tap: Arc<KeyTap>,
     deliver: Sender<Vec<Box<dyn rtcp::Packet>>>,
     accepted: &[Accepted],
+    ice_lite: bool,
     now: Instant,
 ) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
     use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
@@ -371,6 +404,7 @@ fn build_peer(
         media.register_codec(parameters, engine_kind(accepted.codec))?;
     }
     let settings = SettingEngineBuilder::new()
+        .with_lite(ice_lite)
         .with_answering_dtls_role(RTCDtlsRole::Server)
         .with_crypto_provider(tap)
         .with_srtp_protection_profiles(vec![

@@ -62,7 +62,14 @@ async fn client(number: u64, program: Arc<Program>) -> Done {
                     "offer refused"
                 }
             },
-            (Some(mut playing), 1..12) => {
+            (Some(mut playing), 9..12) => match playing.restart(&http, &program).await {
+                true => {
+                    peer = Some(playing);
+                    "ICE restart"
+                }
+                false => "ICE restart too late",
+            },
+            (Some(mut playing), 1..9) => {
                 let packets = playing.play(Duration::from_millis(300)).await;
                 peer = Some(playing);
                 if packets > 0 { "play" } else { "wait" }
@@ -110,7 +117,7 @@ async fn a_thousand_random_steps_of_twenty_viewers_leave_nothing_behind() {
         steps.into_iter().for_each(|(step, times)| *done.entry(step).or_default() += times);
     }
     eprintln!("{done:?}");
-    for step in ["offer", "play", "DELETE", "vanish", "stop and start", "kill FFmpeg"] {
+    for step in ["offer", "play", "ICE restart", "DELETE", "vanish", "stop and start", "kill FFmpeg"] {
         assert!(done.contains_key(step), "no {step} in {done:?}");
     }
     for stream in STREAMS {

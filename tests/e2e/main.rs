@@ -26,6 +26,7 @@ mod changes;
 mod codecs;
 mod endings;
 mod hostile;
+mod ice;
 mod joins;
 mod life;
 mod lifecycle;

@@ -100,6 +100,21 @@ impl Peer {
         received
     }
 
+    /// Restarts ICE; whether the session was still there.
+    pub async fn restart(&mut self, client: &reqwest::Client, program: &Program) -> bool {
+        let fragment = self.watcher.restart(Instant::now()).expect("it can restart");
+        let request = client.patch(&self.location).bearer_auth(program.token()).header("if-match", "*");
+        let request = request.header("content-type", "application/trickle-ice-sdpfrag").body(fragment);
+        let response = request.send().await.expect("the program answers");
+        let status = response.status();
+        assert!(matches!(status, StatusCode::OK | StatusCode::NOT_FOUND), "PATCH: {status}");
+        let fragment = response.text().await.expect("a body");
+        if status == StatusCode::OK {
+            self.watcher.handle_restart(&fragment, Instant::now()).expect("the fragment is read");
+        }
+        status == StatusCode::OK
+    }
+
     /// Asks for a keyframe.
     pub fn want_keyframe(&mut self) {
         let picture = self.picture.expect("it has seen one");

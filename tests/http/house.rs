@@ -9,7 +9,7 @@ use dragonfork::controller::{Origin, Problem, Process, Snapshot};
 use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::token::{Grant, Purpose, Scope};
-use dragonfork::http::{Auth, Config, Identity, router, serve};
+use dragonfork::http::{Auth, Config, Identity, TurnAuth, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::LogLine;
 use dragonfork::rtp::Codec;
@@ -31,13 +31,23 @@ pub struct Wishes {
     pub auth: bool,
     pub webrtc: bool,
     pub strict_etag: bool,
+    pub turn_auth: Option<TurnAuth>,
+    pub ice_lite: bool,
     pub max_viewers: usize,
     pub max_viewers_per_stream: usize,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { auth: true, webrtc: true, strict_etag: false, max_viewers: 8, max_viewers_per_stream: 8 }
+        Self {
+            auth: true,
+            webrtc: true,
+            strict_etag: false,
+            turn_auth: None,
+            ice_lite: false,
+            max_viewers: 8,
+            max_viewers_per_stream: 8,
+        }
     }
 }
 
@@ -58,6 +68,8 @@ impl House {
             let config = GatewayConfig {
                 bind: "127.0.0.1:0".parse().expect("an address"),
                 announce: Vec::new(),
+                announce_interval: Duration::from_secs(60),
+                ice_lite: wishes.ice_lite,
                 max_viewers: wishes.max_viewers,
                 max_viewers_per_stream: wishes.max_viewers_per_stream,
             };
@@ -86,6 +98,7 @@ impl House {
             whep,
             snapshot: shown,
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
+            turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -6,6 +6,8 @@ mod house;
 mod listener;
 mod page;
 mod process;
+mod relays;
+mod restart;
 mod whep;
 
 #[path = "../support/chromium.rs"]

@@ -96,7 +96,7 @@ async fn a_patch_is_refused_for_what_is_wrong_with_it() {
     assert_eq!(patch(FRAGMENT, None, "hello".into()).await, (400, "malformed".into()));
     assert_eq!(patch(FRAGMENT, Some("\"x\""), candidate.into()).await, (412, "precondition_failed".into()));
     assert_eq!(patch(FRAGMENT, None, restart.into()).await, (428, "precondition_required".into()));
-    assert_eq!(patch(FRAGMENT, Some("*"), restart.into()).await, (422, "unprocessable".into()));
+    assert_eq!(patch(FRAGMENT, Some("*"), restart.into()).await, (400, "malformed".into()), "a space in the password");
     assert_eq!(patch("application/json", None, candidate.into()).await, (415, "unsupported_media_type".into()));
     assert_eq!(patch(SDP, None, candidate.into()).await, (415, "unsupported_media_type".into()));
     assert_eq!(patch(FRAGMENT, None, candidate.repeat(200)).await, (413, "too_large".into()));

@@ -23,6 +23,8 @@ pub fn run() -> Result<()> {
     let config = Config {
         bind: "127.0.0.1:0".parse()?,
         announce: Vec::new(),
+        announce_interval: Duration::from_secs(60),
+        ice_lite: false,
         max_viewers: usize::MAX,
         max_viewers_per_stream: usize::MAX,
     };

@@ -34,6 +34,7 @@ fn accepted(retransmission: bool, now: Instant) -> Accepted {
         provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
         canonical: vec![address],
         announced: vec![address],
+        ice_lite: false,
     };
     let track = OfferedTrack { codec: Codec::H264, ssrc: SSRC, retransmission_ssrc: RESENT, profile: None };
     let mut offer = Watcher::new(address, now).unwrap().offer().to_owned();

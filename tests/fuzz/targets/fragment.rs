@@ -9,8 +9,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|request: (Option<&str>, &str)| {
     let (if_match, fragment) = request;
-    session::with(Instant::now(), |session| {
+    let now = Instant::now();
+    session::with(now, |session| {
         // Refused or taken: both are well.
-        let _ = session.handle_fragment(if_match, fragment);
+        let _ = session.handle_fragment(if_match, fragment, now);
     });
 });

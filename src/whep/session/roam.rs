@@ -1,0 +1,231 @@
+//! A viewer whose address changes under a running ICE session, because its NAT or its network gave it another one.
+//!
+//! The WebRTC engine stays with the pair that was nominated first, and gives the session up when nothing comes from there
+//! any more. So the engine is left to believe that the viewer is where it was, once the viewer has proven with the
+//! passwords of both sides that it is somewhere else: what the engine sends there goes to the new address, and answers to
+//! the engine's own checks are told to come from the old one.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+
+/// A viewer that nominates nothing (RFC 8445 section 7.3.1.5 leaves that to the first time) has moved when checks come
+/// from elsewhere and nothing has come from where it was for this long.
+const SILENCE: Duration = Duration::from_secs(4);
+/// Checks of this side that are remembered.
+const CHECKS: usize = 32;
+
+const BINDING_REQUEST: [u8; 2] = [0, 1];
+const BINDING_SUCCESS: [u8; 2] = [1, 1];
+/// Octets of a STUN header, and of an attribute's (RFC 8489 sections 5 and 14).
+const HEADER: usize = 20;
+const ATTRIBUTE_HEADER: usize = 4;
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const USE_CANDIDATE: u16 = 0x0025;
+
+type Transaction = [u8; 12];
+
+/// Where a connected viewer is.
+pub struct Roam {
+    /// Where the engine believes it to be.
+    believed: SocketAddr,
+    actual: SocketAddr,
+    /// When something came from there.
+    heard_at: Instant,
+    /// Where it wants to be, before it has answered a check there.
+    wanted: Option<SocketAddr>,
+    /// Checks of this side and where the engine sent them, the newest last.
+    checks: VecDeque<(Transaction, SocketAddr)>,
+}
+
+impl Roam {
+    /// A viewer that was found at this address.
+    pub fn new(at: SocketAddr, now: Instant) -> Self {
+        Self { believed: at, actual: at, heard_at: now, wanted: None, checks: VecDeque::new() }
+    }
+
+    /// Where the engine believes the viewer to be.
+    pub fn believed(&self) -> SocketAddr {
+        self.believed
+    }
+
+    /// Where the viewer is.
+    pub fn actual(&self) -> SocketAddr {
+        self.actual
+    }
+
+    /// Takes a datagram that the engine sends; where it is to go.
+    pub fn handle_sent(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
+        if let Some((BINDING_REQUEST, transaction)) = stun(datagram) {
+            if self.checks.len() == CHECKS {
+                self.checks.pop_front();
+            }
+            self.checks.push_back((transaction, to));
+        }
+        if to == self.believed { self.actual } else { to }
+    }
+
+    /// Takes a datagram that came; where the engine is to believe that it came from. The passwords are those of this side
+    /// and of the viewer.
+    pub fn handle_received(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        (own, viewers): (&str, &str),
+        now: Instant,
+    ) -> SocketAddr {
+        let is_silent = now.saturating_duration_since(self.heard_at) > SILENCE;
+        if from == self.actual {
+            self.heard_at = now;
+        }
+        match stun(datagram) {
+            Some((BINDING_REQUEST, _)) if from != self.actual => {
+                let wants = attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
+                if wants && is_authentic(datagram, own) {
+                    self.wanted = Some(from);
+                    // There it has answered before.
+                    if from == self.believed {
+                        self.move_to(from, now);
+                    }
+                }
+                from
+            }
+            Some((BINDING_SUCCESS, transaction)) => {
+                let check = self.checks.iter().find(|(sent, _)| *sent == transaction);
+                let Some(to) = check.map(|(_, to)| *to) else { return from };
+                if self.wanted == Some(from) && to == from && is_authentic(datagram, viewers) {
+                    self.move_to(from, now);
+                }
+                if to == self.believed && from == self.actual { self.believed } else { from }
+            }
+            _ => from,
+        }
+    }
+
+    fn move_to(&mut self, address: SocketAddr, now: Instant) {
+        (self.actual, self.heard_at, self.wanted) = (address, now, None);
+    }
+}
+
+/// Type and transaction of a STUN message.
+fn stun(datagram: &[u8]) -> Option<([u8; 2], Transaction)> {
+    let header = datagram.get(..HEADER)?;
+    let kind = [header[0], header[1]];
+    (header[0] < 4).then(|| (kind, header[8..].try_into().expect("a header has so many octets left")))
+}
+
+/// Where an attribute of a STUN message begins, and its value.
+fn attribute(datagram: &[u8], wanted: u16) -> Option<(usize, &[u8])> {
+    let mut at = HEADER;
+    loop {
+        let header = datagram.get(at..at + ATTRIBUTE_HEADER)?;
+        let size = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let value = datagram.get(at + ATTRIBUTE_HEADER..at + ATTRIBUTE_HEADER + size)?;
+        if u16::from_be_bytes([header[0], header[1]]) == wanted {
+            return Some((at, value));
+        }
+        at += ATTRIBUTE_HEADER + size.next_multiple_of(4);
+    }
+}
+
+/// Whether a STUN message was made with this password (RFC 8489 section 14.5).
+fn is_authentic(datagram: &[u8], password: &str) -> bool {
+    let Some((at, code)) = attribute(datagram, MESSAGE_INTEGRITY) else { return false };
+    let mut covered = datagram[..at].to_vec();
+    let length = (at + ATTRIBUTE_HEADER + code.len() - HEADER) as u16;
+    covered[2..4].copy_from_slice(&length.to_be_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+    hmac::verify(&key, &covered, code).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORDS: (&str, &str) = ("the gateway's", "the viewer's");
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn message(kind: [u8; 2], transaction: u8, attributes: &[u16], password: &str) -> Vec<u8> {
+        let mut message = [&kind[..], &[0, 0, 0x21, 0x12, 0xa4, 0x42], &[transaction; 12]].concat();
+        attributes.iter().for_each(|kind| message.extend_from_slice(&[kind.to_be_bytes(), [0, 0]].concat()));
+        let length = (message.len() + 24 - HEADER) as u16;
+        message[2..4].copy_from_slice(&length.to_be_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+        let code = hmac::sign(&key, &message);
+        message.extend_from_slice(&[0, 8, 0, 20]);
+        message.extend_from_slice(code.as_ref());
+        message
+    }
+
+    fn nomination(password: &str) -> Vec<u8> {
+        message(BINDING_REQUEST, 1, &[USE_CANDIDATE], password)
+    }
+
+    fn success(transaction: u8, password: &str) -> Vec<u8> {
+        message(BINDING_SUCCESS, transaction, &[], password)
+    }
+
+    /// A viewer at port 1 that nominates port 2, and the check that the engine sends there.
+    fn nominated(now: Instant) -> Roam {
+        let mut roam = Roam::new(address(1), now);
+        assert_eq!(roam.handle_received(address(2), &nomination(PASSWORDS.0), PASSWORDS, now), address(2));
+        assert_eq!(roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1)), address(2));
+        assert_eq!(roam.actual(), address(1), "nothing is proven yet");
+        roam
+    }
+
+    #[test]
+    fn a_viewer_that_answers_where_it_wants_to_be_is_there() {
+        let now = Instant::now();
+        let mut roam = nominated(now);
+        assert_eq!(roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now), address(2));
+        assert_eq!((roam.actual(), roam.believed()), (address(2), address(1)));
+        assert_eq!(roam.handle_sent(address(1), &[0x80]), address(2), "media feedback goes there");
+        roam.handle_sent(address(1), &message(BINDING_REQUEST, 8, &[], PASSWORDS.1));
+        assert_eq!(roam.handle_received(address(2), &success(8, PASSWORDS.1), PASSWORDS, now), address(1));
+        roam.handle_received(address(1), &nomination(PASSWORDS.0), PASSWORDS, now);
+        assert_eq!(roam.actual(), address(1), "it is back");
+    }
+
+    #[test]
+    fn who_lacks_a_password_moves_nobody() {
+        let now = Instant::now();
+        let mut roam = nominated(now);
+        roam.handle_received(address(2), &success(7, "another"), PASSWORDS, now);
+        roam.handle_received(address(2), &success(9, PASSWORDS.1), PASSWORDS, now);
+        roam.handle_received(address(3), &success(7, PASSWORDS.1), PASSWORDS, now);
+        assert_eq!(roam.actual(), address(1));
+        let mut roam = Roam::new(address(1), now);
+        roam.handle_received(address(2), &nomination("another"), PASSWORDS, now);
+        roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1));
+        roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
+        assert_eq!(roam.actual(), address(1));
+    }
+
+    #[test]
+    fn a_check_without_a_nomination_moves_a_viewer_that_is_silent_where_it_was() {
+        let start = Instant::now();
+        for (silence, expected) in [(1, address(1)), (5, address(2))] {
+            let mut roam = Roam::new(address(1), start);
+            let now = start + Duration::from_secs(silence);
+            roam.handle_received(address(2), &message(BINDING_REQUEST, 1, &[], PASSWORDS.0), PASSWORDS, now);
+            roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1));
+            roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
+            assert_eq!(roam.actual(), expected, "after {silence} s");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_nothing() {
+        let whole = nomination(PASSWORDS.0);
+        assert!(is_authentic(&whole, PASSWORDS.0));
+        for size in 0..whole.len() {
+            assert!(!is_authentic(&whole[..size], PASSWORDS.0), "{size} octets");
+        }
+    }
+}

@@ -66,6 +66,38 @@ fn no_document_names_a_variable_that_is_not_there() {
     }
 }
 
+/// Points of the conformance list of WHEP.
+const CONFORMANCE_POINTS: usize = 68;
+
+/// The numbers in the names of tests: `whep_046_054_…` has two.
+fn numbers(code: &str) -> BTreeSet<usize> {
+    let names = code.split("async fn whep_").skip(1);
+    names.flat_map(|name| name.split('_').map_while(|word| word.parse().ok())).collect()
+}
+
+#[test]
+fn every_point_of_the_conformance_list_is_tested_or_has_its_reason() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http/conformance");
+    let files = std::fs::read_dir(folder).expect("there are tests");
+    let code = files.map(|file| std::fs::read_to_string(file.expect("it can be read").path()).expect("it is text"));
+    let tested = numbers(&code.collect::<String>());
+    let document = read("docs/whep.md");
+    let (_, list) = document.split_once("\n## Conformance\n").expect("docs/whep.md has the list");
+    let list = list.split("\n## ").next().expect("there is a first");
+    let deviations: BTreeSet<usize> =
+        list.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()?.trim().parse().ok()).collect();
+    let wanted: BTreeSet<usize> = (1..=CONFORMANCE_POINTS).collect();
+    let both: Vec<_> = tested.intersection(&deviations).collect();
+    assert!(both.is_empty(), "{both:?} are tested, and docs/whep.md says that they are not so");
+    let known: BTreeSet<usize> = tested.union(&deviations).copied().collect();
+    assert_eq!(known, wanted, "the points that are tested or stand in docs/whep.md");
+}
+
+#[test]
+fn the_numbers_of_a_test_are_those_before_its_sentence() {
+    assert_eq!(numbers("async fn whep_046_054_candidates_of_8_viewers() {}"), BTreeSet::from([46, 54]));
+}
+
 #[test]
 fn the_readme_leads_to_the_whole_configuration() {
     assert!(read("README.md").contains("(docs/configuration.md)"));

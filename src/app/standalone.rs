@@ -297,6 +297,6 @@ fn http_config(
         whep,
         snapshot,
         ice_servers: config.webrtc_ice_servers.clone(),
-        strict_etag: false,
+        strict_etag: config.webrtc_strict_etag,
     })
 }

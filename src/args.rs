@@ -81,6 +81,9 @@ pub struct Standalone {
     /// Viewers of one process whose manifest says nothing.
     #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", default_value_t = 8, value_parser = viewers(), value_name = "N")]
     pub webrtc_max_viewers_per_stream: u32,
+    /// Refuse a PATCH without If-Match (428), which some players send.
+    #[arg(long, env = "CORE_WEBRTC_STRICT_ETAG", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_strict_etag: bool,
     /// How much is logged to standard error.
     #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,

@@ -1,7 +1,7 @@
 //! The documents say what is there: variables, flags and commands.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory};
 use dragonfork::args::Command;
@@ -64,6 +64,40 @@ fn no_document_names_a_variable_that_is_not_there() {
         let unknown: Vec<String> = variables(&read(&document)).difference(&known).cloned().collect();
         assert!(unknown.is_empty(), "{document} names {unknown:?}");
     }
+}
+
+/// Points of the conformance list of WHEP.
+const CONFORMANCE_POINTS: usize = 68;
+
+/// The numbers in the names of tests: `whep_046_054_…` has two.
+fn numbers(code: &str) -> BTreeSet<usize> {
+    let names = code.split("async fn whep_").skip(1);
+    names.flat_map(|name| name.split('_').map_while(|word| word.parse().ok())).collect()
+}
+
+#[test]
+fn every_point_of_the_conformance_list_is_tested_or_has_its_reason() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http");
+    let files = |folder: PathBuf| std::fs::read_dir(folder).expect("there are tests");
+    let files = files(folder.clone()).chain(files(folder.join("conformance")));
+    let files = files.map(|file| file.expect("it can be read").path()).filter(|path| path.is_file());
+    let code: String = files.map(|path| std::fs::read_to_string(path).expect("it is text")).collect();
+    let tested = numbers(&code);
+    let document = read("docs/whep.md");
+    let (_, list) = document.split_once("\n## Conformance\n").expect("docs/whep.md has the list");
+    let list = list.split("\n## ").next().expect("there is a first");
+    let deviations: BTreeSet<usize> =
+        list.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()?.trim().parse().ok()).collect();
+    let wanted: BTreeSet<usize> = (1..=CONFORMANCE_POINTS).collect();
+    let both: Vec<_> = tested.intersection(&deviations).collect();
+    assert!(both.is_empty(), "{both:?} are tested, and docs/whep.md says that they are not so");
+    let known: BTreeSet<usize> = tested.union(&deviations).copied().collect();
+    assert_eq!(known, wanted, "the points that are tested or stand in docs/whep.md");
+}
+
+#[test]
+fn the_numbers_of_a_test_are_those_before_its_sentence() {
+    assert_eq!(numbers("async fn whep_046_054_candidates_of_8_viewers() {}"), BTreeSet::from([46, 54]));
 }
 
 #[test]

@@ -306,6 +306,6 @@ fn http_config(
         snapshot,
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
-        strict_etag: false,
+        strict_etag: config.webrtc_strict_etag,
     })
 }

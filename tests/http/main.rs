@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod conformance;
 mod house;
 mod listener;
 mod page;

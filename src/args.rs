@@ -3,11 +3,15 @@
 //! A flag and its variable name the same thing. A bad value stops the start with its name, the value and what is
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
+mod access;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use access::{Access, Algorithm, KeySource};
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
 #[derive(Debug, Parser)]
@@ -44,6 +48,9 @@ pub struct Standalone {
     /// Who may log in and what signs the tokens.
     #[command(flatten)]
     pub credentials: Credentials,
+    /// Whose tokens are taken too, and how often somebody may ask.
+    #[command(flatten)]
+    pub access: Access,
     /// FFmpeg's name or path.
     #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
     pub ffmpeg_binary: PathBuf,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::problem::Problem;
-use super::token::{Action, Purpose, Scope};
+use super::token::{Action, Scope};
 
 /// What the bearer of this request's token may do.
 #[derive(Clone, Debug)]
@@ -80,8 +80,8 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
             let Some(token) = bearer(request.headers()).map(str::to_owned).or(in_url) else {
                 return Problem::unauthorized(realm, None).into_response();
             };
-            match auth.signer().verify(&token, Purpose::Access) {
-                Ok(claims) => claims.scope,
+            match auth.verify(&token).await {
+                Ok(scope) => scope,
                 Err(invalid) => return Problem::unauthorized(realm, Some(invalid.to_string())).into_response(),
             }
         }

@@ -3,6 +3,9 @@
 mod access;
 mod browser;
 mod house;
+mod issuer;
+mod jwks;
+mod limits;
 mod listener;
 mod page;
 mod process;

@@ -3,6 +3,7 @@
 //! A flag and its variable name the same thing. A bad value stops the start with its name, the value and what is
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
+mod access;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use access::{Access, Algorithm, KeySource};
 pub use turn::Turn;
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
@@ -48,6 +50,9 @@ pub struct Standalone {
     /// Who may log in and what signs the tokens.
     #[command(flatten)]
     pub credentials: Credentials,
+    /// Whose tokens are taken too, and how often somebody may ask.
+    #[command(flatten)]
+    pub access: Access,
     /// FFmpeg's name or path.
     #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
     pub ffmpeg_binary: PathBuf,

@@ -9,8 +9,10 @@
 mod about;
 mod access;
 mod body;
+mod client;
 mod cors;
 mod ice;
+pub mod jwks;
 mod login;
 mod page;
 mod problem;
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, options, post};
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -35,6 +38,7 @@ use crate::whep::Client;
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
+pub use throttle::{Limit, Limits};
 
 /// What the surface is made from.
 #[derive(Clone, Debug)]
@@ -43,6 +47,10 @@ pub struct Config {
     pub identity: Identity,
     /// Who may log in; `None` turns authentication off, and everything works without a token.
     pub auth: Option<Auth>,
+    /// How often a client address may do what costs something.
+    pub limits: Limits,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The way to the gateway; `None` where WebRTC is turned off.
     pub whep: Option<Client>,
     /// What is shown of the processes.
@@ -76,7 +84,9 @@ pub struct Identity {
 struct App {
     identity: Identity,
     auth: Option<Auth>,
-    throttle: Mutex<throttle::Throttle>,
+    logins: Mutex<throttle::Throttle>,
+    offers: Mutex<throttle::Throttle>,
+    trusted_proxies: Vec<IpNet>,
     whep: Option<Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     ice_servers: ice::IceServers,
@@ -93,11 +103,14 @@ impl App {
 
 /// The whole surface. Ice servers that cannot stand in a header are left out with a warning.
 pub fn router(config: Config) -> Router {
-    let Config { identity, auth, whep: client, snapshot, ice_servers, turn_auth, strict_etag } = config;
+    let Config { identity, auth, limits, trusted_proxies, whep: client, snapshot, ice_servers, turn_auth, strict_etag } =
+        config;
     let app = Arc::new(App {
         identity,
         auth,
-        throttle: Mutex::default(),
+        logins: Mutex::new(throttle::Throttle::new(limits.logins)),
+        offers: Mutex::new(throttle::Throttle::new(limits.offers)),
+        trusted_proxies,
         whep: client,
         snapshot,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
@@ -156,7 +169,9 @@ mod tests {
         let app = Arc::new(App {
             identity,
             auth: None,
-            throttle: Mutex::default(),
+            logins: Mutex::new(throttle::Throttle::new(Limits::default().logins)),
+            offers: Mutex::new(throttle::Throttle::new(Limits::default().offers)),
+            trusted_proxies: Vec::new(),
             whep: None,
             snapshot,
             ice_servers: ice::IceServers::new(Vec::new(), None),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use jiff::Timestamp;
+use jsonwebtoken::Algorithm;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,7 +26,7 @@ use super::{FORK, VARIANT, VERSION};
 use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
 use crate::gateway::{self, Gateway};
-use crate::http;
+use crate::http::{self, jwks, jwks::Jwks, jwks::Keeper};
 use crate::plan::Key;
 use crate::process;
 use crate::rtp::Codec;
@@ -95,8 +98,8 @@ impl House {
         let listener = listen(config.address)?;
         let links = Links { address: listener.local_addr()?, announced };
         let http_shutdown = CancellationToken::new();
-        let router = http::router(http_config(config, credentials, gateway.is_some().then_some(whep), shown)?);
-        let http = tokio::spawn(http::serve(listener, router, http_shutdown.clone()));
+        let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown)?;
+        let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), change_sender)?;
         let (observe, observations) = unbounded_channel();
@@ -287,12 +290,18 @@ fn http_config(
     credentials: &Credentials,
     whep: Option<whep::Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
-) -> anyhow::Result<http::Config> {
-    let auth = match config.api_auth_enable {
-        true => Some(http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?),
-        false => None,
+) -> anyhow::Result<(http::Config, Option<Keeper>)> {
+    let access = &config.access;
+    let (auth, keeper) = if config.api_auth_enable {
+        let auth = http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?;
+        match jwks_settings(access).map(Jwks::new).transpose()? {
+            Some((jwks, keeper)) => (Some(auth.with_jwks(jwks)), Some(keeper)),
+            None => (Some(auth), None),
+        }
+    } else {
+        (None, None)
     };
-    Ok(http::Config {
+    let config = http::Config {
         identity: http::Identity {
             name: "dragonfork".into(),
             version: VERSION.into(),
@@ -302,10 +311,55 @@ fn http_config(
             created_at: Timestamp::now(),
         },
         auth,
+        limits: http::Limits {
+            logins: http::Limit { burst: access.api_login_burst, per_minute: access.api_logins_per_minute },
+            offers: http::Limit { burst: access.webrtc_offer_burst, per_minute: access.webrtc_offers_per_minute },
+        },
+        trusted_proxies: access.api_trusted_proxies.clone(),
         whep,
         snapshot,
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,
+    };
+    Ok((config, keeper))
+}
+
+/// HTTP, and for as long what keeps the keys of the other issuer up to date.
+async fn serve(listener: TcpListener, router: Router, keeper: Option<Keeper>, shutdown: CancellationToken) {
+    let keep = async {
+        match keeper {
+            Some(keeper) => keeper.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = http::serve(listener, router, shutdown) => {}
+        () = keep => {}
+    }
+}
+
+fn jwks_settings(access: &args::Access) -> Option<jwks::Settings> {
+    let source = match access.api_auth_jwks.clone()? {
+        args::KeySource::File(path) => jwks::Source::File(path),
+        args::KeySource::Url(url) => {
+            if url.scheme_str() == Some("http") {
+                tracing::warn!(
+                    "the JWKS comes by http:, so whoever is on the way can replace its keys; https: is safe"
+                );
+            }
+            jwks::Source::Url(url)
+        }
+    };
+    let algorithm = |algorithm: &args::Algorithm| match algorithm {
+        args::Algorithm::Rs256 => Algorithm::RS256,
+        args::Algorithm::Es256 => Algorithm::ES256,
+        args::Algorithm::EdDsa => Algorithm::EdDSA,
+    };
+    Some(jwks::Settings {
+        source,
+        issuers: access.api_auth_jwks_issuer.clone(),
+        audiences: access.api_auth_jwks_audience.clone(),
+        algorithms: access.api_auth_jwks_algorithms.iter().map(algorithm).collect(),
     })
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::access::bearer;
-use super::token::Purpose;
 
 /// `GET /ping`
 pub async fn ping() -> &'static str {
@@ -19,10 +18,11 @@ pub async fn ping() -> &'static str {
 /// in.
 pub async fn about(State(app): Shared, headers: HeaderMap) -> Json<Value> {
     let identity = &app.identity;
-    let known = app
-        .auth
-        .as_ref()
-        .is_none_or(|auth| bearer(&headers).is_some_and(|token| auth.signer().verify(token, Purpose::Access).is_ok()));
+    let known = match (&app.auth, bearer(&headers)) {
+        (None, _) => true,
+        (Some(auth), Some(token)) => auth.verify(token).await.is_ok(),
+        (Some(_), None) => false,
+    };
     let auths: &[&str] = if app.auth.is_some() { &["localjwt"] } else { &[] };
     let mut about = json!({
         "app": identity.name,

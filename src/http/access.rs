@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::problem::Problem;
-use super::token::{Action, Purpose, Scope};
+use super::token::{Action, Scope};
 
 /// What the bearer of this request's token may do.
 #[derive(Clone, Debug)]
@@ -80,8 +80,8 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
             let Some(token) = bearer(request.headers()).map(str::to_owned).or(in_url) else {
                 return Problem::unauthorized(realm, None).into_response();
             };
-            match auth.signer().verify(&token, Purpose::Access) {
-                Ok(claims) => claims.scope,
+            match auth.verify(&token).await {
+                Ok(scope) => scope,
                 Err(invalid) => return Problem::unauthorized(realm, Some(invalid.to_string())).into_response(),
             }
         }
@@ -91,11 +91,13 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
 }
 
 /// Whether a WHEP request that needs no token may do this all the same: it has a good one, or nobody needs one.
-pub fn may(app: &App, uri: &Uri, headers: &HeaderMap, process: &str, action: Action) -> bool {
+pub async fn may(app: &App, uri: &Uri, headers: &HeaderMap, process: &str, action: Action) -> bool {
     let Some(auth) = &app.auth else { return true };
     let token = bearer(headers).map(str::to_owned).or_else(|| token_in_url(uri));
-    let claims = token.and_then(|token| auth.signer().verify(&token, Purpose::Access).ok());
-    claims.is_some_and(|claims| claims.scope.covers(process, action))
+    match token {
+        Some(token) => auth.verify(&token).await.is_ok_and(|scope| scope.covers(process, action)),
+        None => false,
+    }
 }
 
 fn below(path: &str, base: &str) -> bool {

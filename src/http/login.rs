@@ -1,22 +1,22 @@
 //! Username and password become tokens, and a refresh token another access token.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
-use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{Extensions, HeaderMap};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::access::bearer;
+use super::jwks::Jwks;
 use super::problem::Problem;
-use super::token::{ACCESS_LIFETIME, Grant, Purpose, REFRESH_LIFETIME, Scope, ShortSecret, Signer};
-use super::{App, Shared, body};
+use super::token::{ACCESS_LIFETIME, Grant, Invalid, Purpose, REFRESH_LIFETIME, Scope, ShortSecret, Signer};
+use super::{App, Shared, body, client};
 
 /// Octets of a login at most.
 const MAX_LOGIN: usize = 8 * 1024;
@@ -27,6 +27,7 @@ pub struct Auth {
     username: String,
     password: Digest,
     signer: Signer,
+    jwks: Option<Jwks>,
 }
 
 /// Why credentials are not taken.
@@ -50,10 +51,23 @@ impl Auth {
             return Err(AuthError::Empty("CORE_API_AUTH_PASSWORD"));
         }
         let signer = Signer::new(secret)?;
-        Ok(Self { username: username.to_owned(), password: digest(&SHA256, password.as_bytes()), signer })
+        Ok(Self { username: username.to_owned(), password: digest(&SHA256, password.as_bytes()), signer, jwks: None })
     }
 
-    /// What signs and verifies the tokens.
+    /// The same, and tokens of another issuer are taken too.
+    pub fn with_jwks(self, jwks: Jwks) -> Self {
+        Self { jwks: Some(jwks), ..self }
+    }
+
+    /// What an access token allows, whoever made it.
+    pub async fn verify(&self, token: &str) -> Result<Scope, Invalid> {
+        match &self.jwks {
+            Some(jwks) if jwks.is_for(token) => jwks.verify(token).await,
+            _ => self.signer.verify(token, Purpose::Access).map(|claims| claims.scope),
+        }
+    }
+
+    /// What signs and verifies the tokens of the login.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
@@ -115,10 +129,12 @@ pub async fn login(
             let place = format!("line {} column {}", error.line(), error.column());
             Problem::malformed(format!("the login is not {{\"username\": …, \"password\": …}}: {place}"))
         })?;
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let source = throttle(&app).take(peer, Instant::now()).map_err(too_many)?;
+    let client = client::address(&extensions, &headers, &app.trusted_proxies);
+    let source = throttle(&app)
+        .take(client, Instant::now())
+        .map_err(|wait| Problem::too_many("too_many_logins", "too many wrong passwords from this address", wait))?;
     if !auth.is(&username, &password) {
-        tracing::warn!(?peer, "login refused");
+        tracing::warn!(?client, "login refused");
         return Err(Problem::unauthorized("api", None).because("wrong_password", "username or password is wrong"));
     }
     throttle(&app).give_back(source);
@@ -145,13 +161,7 @@ fn enabled(app: &App) -> Result<&Auth, Problem> {
 }
 
 fn throttle(app: &Arc<App>) -> std::sync::MutexGuard<'_, super::throttle::Throttle> {
-    app.throttle.lock().expect("nothing panics while it is held")
-}
-
-fn too_many(wait: Duration) -> Problem {
-    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
-    let detail = format!("too many wrong passwords; try again in {seconds} s");
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_logins", detail).retry_after(seconds)
+    app.logins.lock().expect("nothing panics while it is held")
 }
 
 #[cfg(test)]

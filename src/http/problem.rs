@@ -4,6 +4,7 @@
 //! more, `reason`, which tells apart what has the same status.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -60,6 +61,13 @@ impl Problem {
     /// There is no such thing.
     pub fn not_found(reason: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, reason, detail)
+    }
+
+    /// A client address asks too often; after `wait` it may again.
+    pub fn too_many(reason: &'static str, what: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+        let detail = format!("{what}; try again in {seconds} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, reason, detail).retry_after(seconds)
     }
 
     /// The body is of a kind that is not taken here.

@@ -1,21 +1,51 @@
-//! How often somebody may give a wrong password: a token bucket for each address, in memory.
+//! How often somebody may do what costs something: a token bucket for each client address, in memory.
 //!
-//! Nobody is ever locked out for good: a bucket fills again, and a right password costs nothing.
+//! Nobody is ever locked out for good: a bucket fills again.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Wrong passwords in a row.
-const BURST: f64 = 10.0;
-/// One more after this long.
-const INTERVAL: Duration = Duration::from_secs(3);
 /// Addresses with a bucket of their own; the others share one.
 const MAX_BUCKETS: usize = 4096;
 
-/// The buckets.
-#[derive(Debug, Default)]
+/// How often a client address may do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// In a row, 1 or more.
+    pub burst: u32,
+    /// In a minute, after a burst; 0 turns the limit off.
+    pub per_minute: u32,
+}
+
+/// The limits of the surface, each for one client address (one IPv6 /64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Logins with a wrong password.
+    pub logins: Limit,
+    /// POSTs of an offer.
+    pub offers: Limit,
+}
+
+impl Default for Limits {
+    /// Ten wrong passwords, then one every 3 s. As many offers as there are viewers by default, then 20 a second: a
+    /// class behind one address may reload at once, and may ask every 2 s for a stream that has not begun.
+    fn default() -> Self {
+        Self { logins: Limit { burst: 10, per_minute: 20 }, offers: Limit { burst: 300, per_minute: 1200 } }
+    }
+}
+
+impl Limit {
+    /// After a burst, one more after this long.
+    fn interval(self) -> Duration {
+        Duration::from_secs(60) / self.per_minute.max(1)
+    }
+}
+
+/// The buckets of one limit.
+#[derive(Debug)]
 pub struct Throttle {
+    limit: Limit,
     buckets: HashMap<Source, Bucket>,
 }
 
@@ -35,30 +65,39 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn filled(self, now: Instant) -> Self {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() / INTERVAL.as_secs_f64();
-        Self { tokens: (self.tokens + gained).min(BURST), at: now }
+    fn filled(self, limit: Limit, now: Instant) -> Self {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() / limit.interval().as_secs_f64();
+        Self { tokens: (self.tokens + gained).min(f64::from(limit.burst)), at: now }
     }
 }
 
 impl Throttle {
-    /// Takes the price of an attempt, before the password is looked at, so that attempts side by side count too. The
+    /// Full buckets for everybody.
+    pub fn new(limit: Limit) -> Self {
+        Self { limit, buckets: HashMap::new() }
+    }
+
+    /// Takes the price of an attempt, before anything else is done for it, so that attempts side by side count too. The
     /// error is the time until the next one is possible.
     pub fn take(&mut self, address: Option<IpAddr>, now: Instant) -> Result<Source, Duration> {
+        if self.limit.per_minute == 0 {
+            return Ok(Source::Others);
+        }
         let source = self.source(address, now);
-        let bucket = self.buckets.entry(source).or_insert(Bucket { tokens: BURST, at: now });
-        *bucket = bucket.filled(now);
+        let full = Bucket { tokens: f64::from(self.limit.burst), at: now };
+        let bucket = self.buckets.entry(source).or_insert(full);
+        *bucket = bucket.filled(self.limit, now);
         if bucket.tokens < 1.0 {
-            return Err(INTERVAL.mul_f64(1.0 - bucket.tokens));
+            return Err(self.limit.interval().mul_f64(1.0 - bucket.tokens));
         }
         bucket.tokens -= 1.0;
         Ok(source)
     }
 
-    /// Gives the price back: the password was right.
+    /// Gives the price back: the attempt is not one that counts.
     pub fn give_back(&mut self, source: Source) {
         if let Some(bucket) = self.buckets.get_mut(&source) {
-            bucket.tokens = (bucket.tokens + 1.0).min(BURST);
+            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(self.limit.burst));
         }
     }
 
@@ -66,7 +105,8 @@ impl Throttle {
         let Some(address) = address else { return Source::Others };
         let source = Source::Address(network(address));
         if !self.buckets.contains_key(&source) && self.buckets.len() >= MAX_BUCKETS {
-            self.buckets.retain(|_, bucket| bucket.filled(now).tokens < BURST);
+            let (limit, burst) = (self.limit, f64::from(self.limit.burst));
+            self.buckets.retain(|_, bucket| bucket.filled(limit, now).tokens < burst);
             if self.buckets.len() >= MAX_BUCKETS {
                 return Source::Others;
             }
@@ -86,6 +126,12 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(3);
+
+    fn logins() -> Throttle {
+        Throttle::new(Limits::default().logins)
+    }
+
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().expect("an address"))
     }
@@ -97,7 +143,7 @@ mod tests {
 
     #[test]
     fn wrong_passwords_are_limited_and_the_limit_ends_by_itself() {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let (mut throttle, now) = (logins(), Instant::now());
         assert_eq!(exhaust(&mut throttle, address("192.0.2.1"), now), 10);
         assert_eq!(throttle.take(address("192.0.2.1"), now), Err(INTERVAL));
         assert!(throttle.take(address("192.0.2.1"), now + INTERVAL).is_ok());
@@ -106,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_right_password_costs_nothing() {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let (mut throttle, now) = (logins(), Instant::now());
         for _ in 0..100 {
             let source = throttle.take(address("192.0.2.1"), now).expect("it is never refused");
             throttle.give_back(source);
@@ -115,7 +161,7 @@ mod tests {
 
     #[test]
     fn one_address_does_not_lock_out_another_and_an_ipv6_network_is_one() {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let (mut throttle, now) = (logins(), Instant::now());
         exhaust(&mut throttle, address("192.0.2.1"), now);
         assert!(throttle.take(address("192.0.2.2"), now).is_ok());
         assert!(throttle.take(address("::ffff:192.0.2.1"), now).is_err(), "the same address");
@@ -126,12 +172,32 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_idle_buckets_make_room() {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let (mut throttle, now) = (logins(), Instant::now());
         for number in 0..10_000_u32 {
             let _ = throttle.take(Some(std::net::Ipv4Addr::from_bits(number).into()), now);
         }
         assert!(throttle.buckets.len() <= MAX_BUCKETS + 1);
         assert!(throttle.take(address("203.0.113.1"), now).is_err(), "the shared bucket is empty");
         assert!(throttle.take(address("203.0.113.1"), now + INTERVAL).is_ok());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_a_minute_is_off() {
+        let (mut throttle, now) = (Throttle::new(Limit { burst: 1, per_minute: 0 }), Instant::now());
+        assert_eq!(exhaust(&mut throttle, address("192.0.2.1"), now), 1000);
+        assert!(throttle.buckets.is_empty());
+    }
+
+    #[test]
+    fn a_class_behind_one_address_joins_at_once() {
+        let (mut throttle, now) = (Throttle::new(Limits::default().offers), Instant::now());
+        assert_eq!(exhaust(&mut throttle, address("192.0.2.1"), now), 300);
+        // Forty players who ask every 2 s, as Retry-After tells them, for a minute.
+        let refused = (0..1200).filter(|ask| {
+            throttle
+                .take(address("192.0.2.1"), now + Duration::from_secs(2) + Duration::from_millis(50) * *ask)
+                .is_err()
+        });
+        assert_eq!(refused.count(), 0);
     }
 }

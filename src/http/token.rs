@@ -20,7 +20,7 @@ pub const REFRESH_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MIN_SECRET: usize = 16;
 
 /// Seconds that the clocks of two machines may differ.
-const LEEWAY: u64 = 60;
+pub(super) const LEEWAY: u64 = 60;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +103,13 @@ impl Scope {
 
     /// Whether this action is allowed on every process.
     pub fn covers_all(&self, action: Action) -> bool {
-        self.allows(action) && self.process.is_none()
+        self.allows(action) && self.process.as_ref().is_none_or(|words| words.iter().any(|pattern| pattern == "*"))
+    }
+
+    /// The same, with what is absent allowing nothing instead of everything.
+    pub fn named(self) -> Self {
+        let nothing = || Words::Many(Vec::new());
+        Self { process: Some(self.process.unwrap_or_else(nothing)), action: Some(self.action.unwrap_or_else(nothing)) }
     }
 }
 
@@ -227,17 +233,25 @@ impl Signer {
     pub fn verify(&self, token: &str, purpose: Purpose) -> Result<Claims, Invalid> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|error| match error.kind() {
-                ErrorKind::ExpiredSignature => Invalid::Expired,
-                ErrorKind::ImmatureSignature => Invalid::Foreign("it is not valid yet"),
-                ErrorKind::InvalidSignature => Invalid::Foreign("its signature is of another secret"),
                 ErrorKind::InvalidAlgorithm => Invalid::Foreign("its algorithm is not HS256"),
-                ErrorKind::InvalidIssuer => Invalid::Foreign("it has another issuer"),
-                ErrorKind::InvalidAudience => Invalid::Foreign("it is for another audience"),
-                ErrorKind::MissingRequiredClaim(_) => Invalid::Foreign("it lacks a claim of exp, iss and sub"),
-                _ => Invalid::Foreign("it cannot be read"),
+                _ => unreadable(&error),
             })?
             .claims;
         if claims.usefor == purpose { Ok(claims) } else { Err(Invalid::Purpose(claims.usefor)) }
+    }
+}
+
+/// What is wrong with a token, in words for who sent it.
+pub(super) fn unreadable(error: &jsonwebtoken::errors::Error) -> Invalid {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => Invalid::Expired,
+        ErrorKind::ImmatureSignature => Invalid::Foreign("it is not valid yet"),
+        ErrorKind::InvalidSignature => Invalid::Foreign("its signature is of another secret or key"),
+        ErrorKind::InvalidAlgorithm => Invalid::Foreign("its algorithm is not taken here"),
+        ErrorKind::InvalidIssuer => Invalid::Foreign("it has another issuer"),
+        ErrorKind::InvalidAudience => Invalid::Foreign("it is for another audience"),
+        ErrorKind::MissingRequiredClaim(_) => Invalid::Foreign("it lacks a claim that is needed: exp, iss, sub or aud"),
+        _ => Invalid::Foreign("it cannot be read"),
     }
 }
 
@@ -361,6 +375,15 @@ mod tests {
         assert!(cameras.allows(Action::Read) && !cameras.covers_all(Action::Read));
         let nothing = scope(&[], &[]);
         assert!(!nothing.covers("cam", Action::Play) && !nothing.allows(Action::Play));
+    }
+
+    #[test]
+    fn what_a_scope_has_to_name_is_nothing_where_it_does_not() {
+        assert!(!Scope::default().named().allows(Action::Play));
+        let half: Scope = serde_json::from_str(r#"{"action": "play"}"#).expect("it is read");
+        assert!(half.covers("cam", Action::Play) && !half.named().covers("cam", Action::Play));
+        let all = scope(&["*"], &["read"]).named();
+        assert!(all.covers("cam", Action::Read) && all.covers_all(Action::Read) && !all.covers_all(Action::Write));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! The order of refusals: token, its scope, the process, the body, the viewers, the codecs, the time.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use super::access::{self, Access};
 use super::cors::is_preflight;
 use super::problem::Problem;
 use super::token::Action;
-use super::{App, Shared, body};
+use super::{App, Shared, body, client};
 use crate::controller::Process;
 use crate::plan::{Key, path_segment};
 use crate::whep::{Answer, Client, Refusal, Restart};
@@ -59,6 +59,7 @@ pub async fn offer(
     access: Access,
     OriginalUri(uri): OriginalUri,
     path: At<Endpoint>,
+    extensions: Extensions,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -66,12 +67,21 @@ pub async fn offer(
     access.require(&id, Action::Play)?;
     let (client, process) = playable(&app, &id)?;
     let offer = read_offer(&headers, body).await?;
+    limit(&app, &extensions, &headers)?;
     let answer = in_time(client.offer(&id, offer)).await.map_err(|refusal| match refusal {
         // It is in the snapshot, so its legs are about to be opened.
         Refusal::UnknownProcess(_) | Refusal::NoMediaYet(_) => no_media(&process),
         other => other.into(),
     })?;
     Ok(created(&app, &uri, &id, answer))
+}
+
+/// Refuses where this client address has offered too often.
+fn limit(app: &App, extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
+    let client = client::address(extensions, headers, &app.trusted_proxies);
+    let taken = app.offers.lock().expect("nothing panics while it is held").take(client, Instant::now());
+    taken.map_err(|wait| Problem::too_many("too_many_offers", "too many offers from this address", wait))?;
+    Ok(())
 }
 
 async fn read_offer(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
@@ -191,7 +201,10 @@ pub async fn endpoint_options(
 ) -> Response {
     let mut response = [(ALLOW, "GET, HEAD, OPTIONS, POST"), (ACCEPT_POST, SDP)].into_response();
     if !is_preflight(&method, &headers) {
-        let may_watch = path.is_ok_and(|Path(at)| access::may(&app, &uri, &headers, &at.id, Action::Play));
+        let may_watch = match path {
+            Ok(Path(at)) => access::may(&app, &uri, &headers, &at.id, Action::Play).await,
+            Err(_) => false,
+        };
         let servers = &app.ice_servers;
         let links = if may_watch { servers.links(SystemTime::now()) } else { servers.open_links() };
         response.headers_mut().extend(links.into_iter().map(|link| (LINK, link)));

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use dragonfork::controller::{Origin, Problem, Process, Snapshot};
 use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
+use dragonfork::http::jwks::{Jwks, Settings};
 use dragonfork::http::token::{Grant, Purpose, Scope};
-use dragonfork::http::{Auth, Config, Identity, TurnAuth, router, serve};
+use dragonfork::http::{Auth, Config, Identity, Limits, TurnAuth, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::LogLine;
 use dragonfork::rtp::Codec;
@@ -35,6 +36,9 @@ pub struct Wishes {
     pub ice_lite: bool,
     pub max_viewers: usize,
     pub max_viewers_per_stream: usize,
+    pub limits: Limits,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub jwks: Option<Settings>,
 }
 
 impl Default for Wishes {
@@ -47,6 +51,9 @@ impl Default for Wishes {
             ice_lite: false,
             max_viewers: 8,
             max_viewers_per_stream: 8,
+            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
+            jwks: None,
         }
     }
 }
@@ -56,6 +63,7 @@ pub struct House {
     pub http: reqwest::Client,
     pub shutdown: CancellationToken,
     pub serving: Option<JoinHandle<()>>,
+    keeping: Option<JoinHandle<()>>,
     auth: Option<Auth>,
     gateway: Option<Gateway>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -83,7 +91,11 @@ impl House {
 
     /// A server that asks this gateway.
     pub async fn around(whep: Option<Client>, wishes: Wishes) -> Self {
-        let auth = wishes.auth.then(|| Auth::new("admin", "hunter22", SECRET).expect("it is complete"));
+        let (jwks, keeper) = wishes.jwks.map(|settings| Jwks::new(settings).expect("it needs no roots")).unzip();
+        let auth = wishes.auth.then(|| {
+            let auth = Auth::new("admin", "hunter22", SECRET).expect("it is complete");
+            jwks.into_iter().fold(auth, Auth::with_jwks)
+        });
         let (snapshot, shown) = watch::channel(Arc::default());
         let config = Config {
             identity: Identity {
@@ -95,6 +107,8 @@ impl House {
                 created_at: jiff::Timestamp::now(),
             },
             auth: auth.clone(),
+            limits: wishes.limits,
+            trusted_proxies: wishes.trusted_proxies,
             whep,
             snapshot: shown,
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
@@ -104,9 +118,10 @@ impl House {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
+        let keeping = keeper.map(|keeper| tokio::spawn(keeper.run()));
         let serving = tokio::spawn(serve(listener, router(config), shutdown.clone()));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { address, http, shutdown, serving: Some(serving), auth, gateway: None, snapshot }
+        Self { address, http, shutdown, serving: Some(serving), keeping, auth, gateway: None, snapshot }
     }
 
     pub fn handle(&self) -> Handle {
@@ -193,6 +208,9 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+        }
         if let Some(gateway) = self.gateway.take() {
             gateway.shutdown();
         }

@@ -125,4 +125,22 @@ mod tests {
             assert!(network(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_jwks_needs_an_issuer_and_an_audience() {
+        use clap::Parser;
+        let parse = |flags: &[&str]| {
+            let command = ["dragonfork", "standalone", "--api-auth-jwks", "keys.json"];
+            crate::args::Command::try_parse_from(command.iter().chain(flags)).map(|_| ())
+        };
+        let (issuer, audience) = (["--api-auth-jwks-issuer", "x"], ["--api-auth-jwks-audience", "y"]);
+        for (flags, missing) in [(issuer, "--api-auth-jwks-audience"), (audience, "--api-auth-jwks-issuer")] {
+            let error = parse(&flags).expect_err("it is refused").to_string();
+            assert!(error.contains(missing), "{error}");
+        }
+        assert!(parse(&[issuer, audience].concat()).is_ok());
+        let secret = [&issuer[..], &audience[..], &["--api-auth-jwks-algorithms", "HS256"]].concat();
+        let error = parse(&secret).expect_err("no secret is shared").to_string();
+        assert!(error.contains("HS256") && error.contains("EdDSA"), "{error}");
+    }
 }

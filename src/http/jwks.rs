@@ -14,7 +14,7 @@ use jsonwebtoken::{Algorithm, Validation, decode_header};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use self::keys::{KeySet, Missing};
+use self::keys::{KeySet, Malformed, Missing};
 use self::read::{Document, Reader};
 use super::token::{Invalid, LEEWAY, Scope, unreadable};
 
@@ -152,36 +152,37 @@ impl Keeper {
     /// Reads the keys, and says in how long they are due again.
     async fn renew(&mut self) -> Duration {
         let is_file = self.reader.is_file();
-        match self.reader.read().await {
-            Ok(Document { text, max_age }) => {
-                self.take(text);
-                if is_file { FILE_INTERVAL } else { max_age.unwrap_or(FRESH.1).clamp(FRESH.0, FRESH.1) }
+        let taken = match self.reader.read().await {
+            Ok(Document { text, max_age }) => self.take(text).map(|()| max_age).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let due = match taken {
+            Ok(max_age) => {
+                self.complaint.clear();
+                max_age.unwrap_or(FRESH.1).clamp(FRESH.0, FRESH.1)
             }
-            Err(error) => {
-                self.complain(error.to_string());
-                if is_file { FILE_INTERVAL } else { RETRY }
+            Err(complaint) => {
+                self.complain(complaint);
+                RETRY
             }
-        }
+        };
+        if is_file { FILE_INTERVAL } else { due }
     }
 
-    fn take(&mut self, text: Vec<u8>) {
+    fn take(&mut self, text: Vec<u8>) -> Result<(), Malformed> {
         if text == self.last && self.complaint.is_empty() {
-            return;
+            return Ok(());
         }
-        match KeySet::parse(&text, &self.algorithms) {
-            Ok(keys) => {
-                self.complaint.clear();
-                let (usable, ignored) = (keys.len(), keys.ignored());
-                if usable == 0 {
-                    tracing::warn!(jwks = %self.reader, ignored, "the JWKS has no usable key: its tokens are refused");
-                } else {
-                    tracing::info!(jwks = %self.reader, usable, ignored, "the keys of the JWKS were read");
-                }
-                self.keys.send_replace(Some(Arc::new(keys)));
-                self.last = text;
-            }
-            Err(error) => self.complain(error.to_string()),
+        let keys = KeySet::parse(&text, &self.algorithms)?;
+        let (usable, ignored) = (keys.len(), keys.ignored());
+        if usable == 0 {
+            tracing::warn!(jwks = %self.reader, ignored, "the JWKS has no usable key: its tokens are refused");
+        } else {
+            tracing::info!(jwks = %self.reader, usable, ignored, "the keys of the JWKS were read");
         }
+        self.keys.send_replace(Some(Arc::new(keys)));
+        self.last = text;
+        Ok(())
     }
 
     /// Says once what is wrong, not each time that it is tried again.

@@ -21,6 +21,7 @@ mod proof;
 mod publisher;
 mod turn;
 
+mod access;
 mod bad_input;
 mod changes;
 mod codecs;

@@ -4,9 +4,11 @@ mod credentials;
 mod keepers;
 mod links;
 mod listen;
+mod play;
 mod standalone;
 mod token;
 
+pub use play::{Played, play};
 pub use standalone::standalone;
 pub use token::token;
 

@@ -4,10 +4,12 @@ mod credentials;
 mod keepers;
 mod links;
 mod listen;
+mod play;
 mod standalone;
 mod token;
 mod turn;
 
+pub use play::{Played, play};
 pub use standalone::standalone;
 pub use token::token;
 

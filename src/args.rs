@@ -29,6 +29,8 @@ pub struct Command {
 pub enum Mode {
     /// Run the processes of a manifest directory on this machine, with WebRTC playback and the player page.
     Standalone(Box<Standalone>),
+    /// Play a stream without a browser, and tell what came and how fast; fails where no media came.
+    Play(Play),
     /// Print the CustomResourceDefinition of RestreamProcess.
     Crd,
     /// Print a token for the API or for one player, signed with the secret of the standalone program.
@@ -134,6 +136,38 @@ pub struct Token {
     pub seconds: u64,
 }
 
+/// Configuration of `dragonfork play`.
+#[derive(Args)]
+pub struct Play {
+    /// URL of a WHEP endpoint, such as `http://localhost:8080/api/v3/whep/lobby`.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Bearer token. On the command line every user of the machine can read it.
+    #[arg(long, env = "CORE_PLAY_TOKEN", hide_env_values = true, value_parser = not_empty)]
+    pub token: Option<String>,
+    /// File with the bearer token; it wins over the token itself.
+    #[arg(long, value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+    /// Seconds to watch once connected.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
+    pub seconds: u64,
+    /// Viewers, all at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub viewers: u32,
+    /// Percent of the RTP packets that are lost on purpose, after decryption and before the receiver, 0 to 100.
+    #[arg(long, default_value_t = 0.0, value_parser = percent, value_name = "PERCENT")]
+    pub loss: f64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl std::fmt::Debug for Play {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Play").field("seconds", &self.seconds).field("viewers", &self.viewers).finish_non_exhaustive()
+    }
+}
+
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
@@ -198,6 +232,13 @@ fn ice_server(text: &str) -> Result<String, String> {
 
 fn not_empty(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("is no number from 0 to 100".into()),
+    }
 }
 
 fn jwt_secret(text: &str) -> Result<String, String> {

@@ -19,6 +19,7 @@ pub mod crd;
 pub mod gateway;
 pub mod http;
 pub mod plan;
+pub mod play;
 pub mod process;
 pub mod rtp;
 pub mod runner;

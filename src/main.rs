@@ -16,6 +16,10 @@ fn main() -> ExitCode {
                 .map_err(anyhow::Error::from)
                 .and_then(|tokio| tokio.block_on(app::standalone(*config)))
         }
+        Mode::Play(config) => tokio::runtime::Runtime::new()
+            .map_err(anyhow::Error::from)
+            .and_then(|tokio| tokio.block_on(app::play(config)))
+            .and_then(|app::Played { text, verdict }| print(&text).and(verdict)),
         Mode::Crd => print(&crd::crd_yaml()),
         Mode::Token(config) => app::token(&config).and_then(|token| print(&format!("{token}\n"))),
     };

@@ -21,9 +21,11 @@ fn documents() -> Vec<String> {
     below.filter(|path| path.ends_with(".md")).chain(["README.md".into(), "CHANGELOG.md".into()]).collect()
 }
 
-/// Every argument of every mode.
+/// Every flag of every mode.
 fn arguments() -> Vec<Arg> {
-    Command::command().get_subcommands().flat_map(|mode| mode.get_arguments().cloned()).collect()
+    let command = Command::command();
+    let arguments = command.get_subcommands().flat_map(|mode| mode.get_arguments());
+    arguments.filter(|argument| !argument.is_positional()).cloned().collect()
 }
 
 fn variable(argument: &Arg) -> Option<String> {

@@ -33,6 +33,7 @@ mod life;
 mod lifecycle;
 mod loss;
 mod matrix;
+mod play;
 mod real_life;
 mod samples;
 mod watching;

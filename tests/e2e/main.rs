@@ -27,6 +27,7 @@ mod life;
 mod lifecycle;
 mod loss;
 mod matrix;
+mod paths;
 mod real_life;
 mod samples;
 mod watching;

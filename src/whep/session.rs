@@ -223,15 +223,16 @@ impl Session {
 
     /// Hands a datagram to the engine.
     fn hand_in(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
-        let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
-            return;
-        };
         // RFC 7983 section 7.
         self.was_checked |= matches!(datagram.first(), Some(0..=3));
         let passwords = (self.local_password.as_str(), self.offer.password.as_str());
         let from = match &mut self.roam {
             Some(roam) => roam.handle_received(from, datagram, passwords, now),
             None => from,
+        };
+        // A viewer may come from IPv6 that the engine believes to be on IPv4.
+        let Some(local) = self.canonical.iter().find(|local| local.is_ipv4() == from.is_ipv4()) else {
+            return;
         };
         let transport = TransportContext {
             local_addr: *local,

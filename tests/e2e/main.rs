@@ -33,6 +33,7 @@ mod life;
 mod lifecycle;
 mod loss;
 mod matrix;
+mod paths;
 mod play;
 mod real_life;
 mod samples;

@@ -28,11 +28,21 @@ pub struct Peer {
 impl Peer {
     /// Offers; the status where that was refused.
     pub async fn offer(client: &reqwest::Client, program: &Program, id: &str) -> Result<Self, StatusCode> {
+        Self::offer_as(client, program, id, str::to_owned).await
+    }
+
+    /// Offers what `write` makes of the offer.
+    pub async fn offer_as(
+        client: &reqwest::Client,
+        program: &Program,
+        id: &str,
+        write: impl Fn(&str) -> String,
+    ) -> Result<Self, StatusCode> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
         let now = Instant::now();
         let mut watcher = Watcher::new(socket.local_addr().expect("bound"), now).expect("a peer");
         let request = client.post(program.whep(id)).bearer_auth(program.token());
-        let request = request.header("content-type", "application/sdp").body(watcher.offer().to_owned());
+        let request = request.header("content-type", "application/sdp").body(write(watcher.offer()));
         let response = request.send().await.expect("the program answers");
         if response.status() != StatusCode::CREATED {
             return Err(response.status());
@@ -62,6 +72,16 @@ impl Peer {
     pub fn gateway(&self) -> SocketAddr {
         let words: Vec<&str> = self.answered("a=candidate:").split_whitespace().collect();
         format!("{}:{}", words[4], words[5]).parse().expect("a candidate has an address")
+    }
+
+    /// The address of its session.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Goes on from another address, as behind a NAT that has forgotten it, and does not know it.
+    pub async fn rebind(&mut self) {
+        self.socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     }
 
     /// The longest time between two packets so far.

@@ -2,8 +2,7 @@
 //!
 //! The WebRTC engine stays with the pair that was nominated first, and gives the session up when nothing comes from there
 //! any more. So the engine is left to believe that the viewer is where it was, once the viewer has proven with the
-//! passwords of both sides that it is somewhere else: what the engine sends there goes to the new address, and answers to
-//! the engine's own checks are told to come from the old one.
+//! passwords of both sides that it is somewhere else: the two addresses stand for each other then, in both directions.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,6 +15,8 @@ use aws_lc_rs::hmac;
 const SILENCE: Duration = Duration::from_secs(4);
 /// Checks of this side that are remembered.
 const CHECKS: usize = 32;
+/// Addresses that are remembered as the viewer's.
+const PROVEN: usize = 8;
 
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
@@ -36,6 +37,8 @@ pub struct Roam {
     heard_at: Instant,
     /// Where it wants to be, before it has answered a check there.
     wanted: Option<SocketAddr>,
+    /// Where it has answered. The engine does not check again what has answered once (RFC 8445 section 7.3.1.5).
+    proven: VecDeque<SocketAddr>,
     /// Checks of this side and where the engine sent them, the newest last.
     checks: VecDeque<(Transaction, SocketAddr)>,
 }
@@ -43,7 +46,7 @@ pub struct Roam {
 impl Roam {
     /// A viewer that was found at this address.
     pub fn new(at: SocketAddr, now: Instant) -> Self {
-        Self { believed: at, actual: at, heard_at: now, wanted: None, checks: VecDeque::new() }
+        Self { believed: at, actual: at, heard_at: now, wanted: None, proven: [at].into(), checks: VecDeque::new() }
     }
 
     /// Where the engine believes the viewer to be.
@@ -58,13 +61,14 @@ impl Roam {
 
     /// Takes a datagram that the engine sends; where it is to go.
     pub fn handle_sent(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
+        let to = self.swapped(to);
         if let Some((BINDING_REQUEST, transaction)) = stun(datagram) {
             if self.checks.len() == CHECKS {
                 self.checks.pop_front();
             }
             self.checks.push_back((transaction, to));
         }
-        if to == self.believed { self.actual } else { to }
+        to
     }
 
     /// Takes a datagram that came; where the engine is to believe that it came from. The passwords are those of this side
@@ -85,22 +89,37 @@ impl Roam {
                 let wants = attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
                 if wants && is_authentic(datagram, own) {
                     self.wanted = Some(from);
-                    // There it has answered before.
-                    if from == self.believed {
+                    if self.proven.contains(&from) {
                         self.move_to(from, now);
                     }
                 }
-                from
+                // What the engine answers is for whoever has asked, wherever the viewer is now.
+                self.swapped(from)
             }
             Some((BINDING_SUCCESS, transaction)) => {
-                let check = self.checks.iter().find(|(sent, _)| *sent == transaction);
-                let Some(to) = check.map(|(_, to)| *to) else { return from };
-                if self.wanted == Some(from) && to == from && is_authentic(datagram, viewers) {
+                // The engine knows its check by the address that it was sent to.
+                let told = self.swapped(from);
+                if self.wanted == Some(from)
+                    && self.checks.contains(&(transaction, from))
+                    && is_authentic(datagram, viewers)
+                {
+                    if self.proven.len() == PROVEN {
+                        self.proven.pop_front();
+                    }
+                    self.proven.push_back(from);
                     self.move_to(from, now);
                 }
-                if to == self.believed && from == self.actual { self.believed } else { from }
+                told
             }
-            _ => from,
+            _ => self.swapped(from),
+        }
+    }
+
+    fn swapped(&self, address: SocketAddr) -> SocketAddr {
+        match address {
+            address if address == self.believed => self.actual,
+            address if address == self.actual => self.believed,
+            address => address,
         }
     }
 
@@ -190,6 +209,34 @@ mod tests {
         assert_eq!(roam.handle_received(address(2), &success(8, PASSWORDS.1), PASSWORDS, now), address(1));
         roam.handle_received(address(1), &nomination(PASSWORDS.0), PASSWORDS, now);
         assert_eq!(roam.actual(), address(1), "it is back");
+    }
+
+    #[test]
+    fn the_engine_believes_that_a_viewer_that_moved_checks_from_where_it_was() {
+        let now = Instant::now();
+        let mut roam = nominated(now);
+        roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
+        let check = message(BINDING_REQUEST, 2, &[], PASSWORDS.0);
+        assert_eq!(
+            roam.handle_received(address(2), &check, PASSWORDS, now),
+            address(1),
+            "an ICE lite agent lives by it"
+        );
+        assert_eq!(roam.handle_received(address(2), &[0x80], PASSWORDS, now), address(1));
+        assert_eq!(roam.handle_received(address(1), &check, PASSWORDS, now), address(2));
+        assert_eq!(roam.handle_sent(address(2), &success(2, PASSWORDS.0)), address(1), "who asked is answered");
+    }
+
+    #[test]
+    fn a_viewer_may_go_to_and_fro_between_addresses_that_have_answered() {
+        let now = Instant::now();
+        let mut roam = nominated(now);
+        roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
+        for port in [1, 2, 1, 2] {
+            let told = roam.handle_received(address(port), &nomination(PASSWORDS.0), PASSWORDS, now);
+            assert_eq!((roam.actual(), told), (address(port), address(1)));
+            assert_eq!(roam.handle_sent(address(1), &success(1, PASSWORDS.0)), address(port));
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ type Https = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// Reads from one source. Shown, it is the source without the query of a URL.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the program has one")]
 pub enum Reader {
     /// A file.
     File(PathBuf),

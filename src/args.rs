@@ -150,7 +150,7 @@ pub struct Play {
     pub token_file: Option<PathBuf>,
     /// Seconds to watch once connected.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
-    pub seconds: u64,
+    pub duration: u64,
     /// Viewers, all at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     pub viewers: u32,
@@ -164,7 +164,7 @@ pub struct Play {
 
 impl std::fmt::Debug for Play {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Play").field("seconds", &self.seconds).field("viewers", &self.viewers).finish_non_exhaustive()
+        f.debug_struct("Play").field("duration", &self.duration).field("viewers", &self.viewers).finish_non_exhaustive()
     }
 }
 

@@ -20,12 +20,12 @@ pub struct Played {
 
 /// Plays until the time is over, or until SIGINT or SIGTERM. Sessions are deleted either way.
 pub async fn play(config: args::Play) -> anyhow::Result<Played> {
-    let args::Play { url, token, token_file, seconds, viewers, loss, json } = config;
+    let args::Play { url, token, token_file, duration, viewers, loss, json } = config;
     let token = match token_file {
         Some(path) => Some(read_token(&path)?),
         None => token,
     };
-    let settings = play::Settings { url, token, duration: Duration::from_secs(seconds), viewers, loss: loss / 100.0 };
+    let settings = play::Settings { url, token, duration: Duration::from_secs(duration), viewers, loss: loss / 100.0 };
     let (stop, mut signals) = (CancellationToken::new(), Signals::new()?);
     let guard = stop.clone();
     let listening = tokio::spawn(async move {

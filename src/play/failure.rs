@@ -69,7 +69,7 @@ fn check(phase: Phase) -> &'static str {
              server's log"
         }
         Phase::Media => "check the state of the process and FFmpeg's log: it may have stopped to send",
-        Phase::Keyframe => "check the keyframe interval of the source, and watch for longer (--seconds)",
+        Phase::Keyframe => "check the keyframe interval of the source, and watch for longer (--duration)",
     }
 }
 

@@ -71,7 +71,7 @@ async fn until_no_viewer(program: &Program) {
 async fn three_viewers_get_figures_that_fit_each_other() {
     let _turn = turn::shared().await;
     let program = program().await;
-    let (code, report) = play(&program, "film", &["--viewers", "3", "--seconds", "4"]).await;
+    let (code, report) = play(&program, "film", &["--viewers", "3", "--duration", "4"]).await;
     assert_eq!((code, &report["failure"]), (Some(0), &Value::Null), "{report:#}");
     assert_eq!(viewers(&report).len(), 3);
     for viewer in viewers(&report) {
@@ -101,7 +101,7 @@ async fn five_concurrent_viewers_of_one_stream_each_receive_every_packet() {
     let _turn = turn::alone().await;
     turn::calm().await;
     let program = program().await;
-    let (code, report) = play(&program, "film", &["--viewers", "5", "--seconds", "5"]).await;
+    let (code, report) = play(&program, "film", &["--viewers", "5", "--duration", "5"]).await;
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!(viewers(&report).len(), 5);
     let mut counts = Vec::new();
@@ -119,7 +119,7 @@ async fn five_concurrent_viewers_of_one_stream_each_receive_every_packet() {
 async fn what_is_lost_on_purpose_is_asked_for_and_comes() {
     let _turn = turn::shared().await;
     let program = program().await;
-    let (code, report) = play(&program, "film", &["--loss", "5", "--seconds", "6"]).await;
+    let (code, report) = play(&program, "film", &["--loss", "5", "--duration", "6"]).await;
     assert_eq!(code, Some(0), "{report:#}");
     let video = &report["viewers"][0]["video"];
     let [dropped, asked, received, lost] =
@@ -154,7 +154,7 @@ async fn the_token_may_stand_in_a_file() {
     let path = program.directory().join("token");
     std::fs::write(&path, format!("{}\n", program.token())).expect("it can be written");
     let path = path.display().to_string();
-    let output = run(command(&program.whep("film"), &["--seconds", "1", "--token-file", &path])).await;
+    let output = run(command(&program.whep("film"), &["--duration", "1", "--token-file", &path])).await;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for word in ["viewer 1: answered", "picture: ", "sound: ", "all 1, 0 failed"] {
@@ -244,7 +244,7 @@ async fn a_name_that_does_not_resolve_and_a_closed_port_are_told_apart() {
 async fn one_who_is_interrupted_leaves_no_session() {
     let _turn = turn::shared().await;
     let program = program().await;
-    let mut command = command(&program.whep("film"), &["--json", "--seconds", "600"]);
+    let mut command = command(&program.whep("film"), &["--json", "--duration", "600"]);
     command.env("CORE_PLAY_TOKEN", program.token()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("it can be started");
     program.until("film", "has a viewer", |process| process["status"]["webrtc"]["viewers"] == 1).await;

@@ -11,6 +11,7 @@ mod fragment;
 mod offer;
 mod proof;
 mod session;
+mod stun;
 mod tap;
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +20,7 @@ pub use answer::{Accepted, Retransmission};
 pub use feedback::read_feedback;
 pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit, host_candidate};
+pub use stun::requested_ufrag;
 pub use tap::UnknownDerivation;
 
 use crate::rtp::{Codec, Profile};

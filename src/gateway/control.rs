@@ -205,7 +205,7 @@ impl Control {
         let mut touched = Vec::new();
         self.more_datagrams = datagrams.receive(RECEIVE_CALLS, |from, local, datagram| {
             // A check names the session; everything else comes from an address that a check came from.
-            let id = match stun_ufrag(datagram) {
+            let id = match whep::requested_ufrag(datagram) {
                 Some(ufrag) => by_ufrag.get(ufrag),
                 None => by_address.get(&from),
             };
@@ -621,24 +621,4 @@ impl WhepViewer {
 /// What a log shows of a session's id, which opens the session to whoever knows it whole.
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// The receiving side's user fragment of a STUN binding request: what stands before the colon in its USERNAME
-/// (RFC 8445 section 7.2.2, RFC 8489 section 14.3).
-fn stun_ufrag(datagram: &[u8]) -> Option<&str> {
-    const BINDING_REQUEST: [u8; 2] = [0, 1];
-    const USERNAME: u16 = 6;
-    if datagram.get(..2)? != BINDING_REQUEST {
-        return None;
-    }
-    let mut attributes = datagram.get(20..)?;
-    while let [kind_high, kind_low, size_high, size_low, rest @ ..] = attributes {
-        let size = usize::from(u16::from_be_bytes([*size_high, *size_low]));
-        if u16::from_be_bytes([*kind_high, *kind_low]) == USERNAME {
-            let name = std::str::from_utf8(rest.get(..size)?).ok()?;
-            return name.split(':').next();
-        }
-        attributes = rest.get(size.next_multiple_of(4)..)?;
-    }
-    None
 }

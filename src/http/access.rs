@@ -76,8 +76,7 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
     let scope = match &app.auth {
         None => Scope::default(),
         Some(auth) => {
-            let in_url = if whep { token_in_url(request.uri()) } else { None };
-            let Some(token) = bearer(request.headers()).map(str::to_owned).or(in_url) else {
+            let Some(token) = token(request.headers(), request.uri()) else {
                 return Problem::unauthorized(realm, None).into_response();
             };
             match auth.verify(&token).await {
@@ -93,8 +92,7 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
 /// Whether a WHEP request that needs no token may do this all the same: it has a good one, or nobody needs one.
 pub async fn may(app: &App, uri: &Uri, headers: &HeaderMap, process: &str, action: Action) -> bool {
     let Some(auth) = &app.auth else { return true };
-    let token = bearer(headers).map(str::to_owned).or_else(|| token_in_url(uri));
-    match token {
+    match token(headers, uri) {
         Some(token) => auth.verify(&token).await.is_ok_and(|scope| scope.covers(process, action)),
         None => false,
     }
@@ -114,6 +112,12 @@ fn is_whep(path: &str) -> bool {
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token of a request; a player of WHEP may carry it in the URL.
+fn token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let in_url = || if is_whep(uri.path()) { token_in_url(uri) } else { None };
+    bearer(headers).map(str::to_owned).or_else(in_url)
 }
 
 fn token_in_url(uri: &Uri) -> Option<String> {

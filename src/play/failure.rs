@@ -59,7 +59,9 @@ fn check(phase: Phase) -> &'static str {
     match phase {
         Phase::Name => "check the URL, its host name, and the resolver of this machine",
         Phase::Http => "check that the server runs, that the URL names its HTTP address, and the firewall between",
-        Phase::Answer => "check that the URL is a WHEP endpoint; this player knows H.264 and Opus",
+        Phase::Answer => {
+            "check that the URL is a WHEP endpoint; this player knows H.264, H.265, VP8, VP9, AV1 and Opus"
+        }
         Phase::Ice => {
             "check that the server's UDP port (8189 unless configured) is open to this machine, and that the addresses \
              that it announces (CORE_WEBRTC_ANNOUNCE) can be reached from here"
@@ -78,7 +80,7 @@ fn check_status(status: u16) -> &'static str {
         401 => "check the token: it is missing, expired, or of another server; `dragonfork token` prints one",
         403 => "check the token: it is for another process, or not for playing",
         404 => "check the process id in the URL, and that its manifest has webrtc.enabled: true and is not suspended",
-        406 => "check the codecs of the process: this player knows H.264 and Opus",
+        406 => "check the codecs of the process: this player knows H.264, H.265, VP8, VP9, AV1 and Opus",
         409 => "check the state of the process and FFmpeg's log: it is known and sends nothing yet",
         429 => "wait before you ask again",
         503 => "check how many viewers there are, and the limits (webrtc.maxViewers, CORE_WEBRTC_MAX_VIEWERS)",

@@ -7,6 +7,8 @@
 
 use std::net::SocketAddr;
 
+use super::stun::{BINDING_REQUEST, BINDING_SUCCESS, USE_CANDIDATE, attribute};
+
 /// Paths of one viewer on which a check is kept at most.
 const MOST: usize = 4;
 
@@ -18,9 +20,8 @@ impl Checks {
     /// Looks at a datagram that the engine was given; gives the check that is to be handed in again now.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
         let kept = self.0.iter().position(|(path, _)| *path == from);
-        match datagram {
-            // A binding request and a success response to one (RFC 8489 section 5).
-            [0, 1, ..] if nominates(datagram) => {
+        match datagram.first_chunk() {
+            Some(&BINDING_REQUEST) if attribute(datagram, USE_CANDIDATE).is_some() => {
                 match kept {
                     Some(at) => self.0[at].1 = datagram.to_vec(),
                     None if self.0.len() < MOST => self.0.push((from, datagram.to_vec())),
@@ -28,7 +29,7 @@ impl Checks {
                 }
                 None
             }
-            [1, 1, ..] => kept.map(|at| self.0.swap_remove(at).1),
+            Some(&BINDING_SUCCESS) => kept.map(|at| self.0.swap_remove(at).1),
             _ => None,
         }
     }
@@ -37,20 +38,6 @@ impl Checks {
     pub fn clear(&mut self) {
         self.0 = Vec::new();
     }
-}
-
-/// Whether a STUN message has the attribute USE-CANDIDATE (RFC 8445 section 7.1.2, RFC 8489 section 14).
-fn nominates(message: &[u8]) -> bool {
-    const USE_CANDIDATE: u16 = 0x25;
-    let mut attributes = message.get(20..).unwrap_or_default();
-    while let [kind_high, kind_low, size_high, size_low, rest @ ..] = attributes {
-        if u16::from_be_bytes([*kind_high, *kind_low]) == USE_CANDIDATE {
-            return true;
-        }
-        let size = usize::from(u16::from_be_bytes([*size_high, *size_low])).next_multiple_of(4);
-        attributes = rest.get(size..).unwrap_or_default();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
+use super::super::stun::{self, BINDING_REQUEST, BINDING_SUCCESS, Transaction, USE_CANDIDATE, is_authentic};
 
 /// A viewer that nominates nothing (RFC 8445 section 7.3.1.5 leaves that to the first time) has moved when checks come
 /// from elsewhere and nothing has come from where it was for this long.
@@ -17,16 +17,6 @@ const SILENCE: Duration = Duration::from_secs(4);
 const CHECKS: usize = 32;
 /// Addresses that are remembered as the viewer's.
 const PROVEN: usize = 8;
-
-const BINDING_REQUEST: [u8; 2] = [0, 1];
-const BINDING_SUCCESS: [u8; 2] = [1, 1];
-/// Octets of a STUN header, and of an attribute's (RFC 8489 sections 5 and 14).
-const HEADER: usize = 20;
-const ATTRIBUTE_HEADER: usize = 4;
-const MESSAGE_INTEGRITY: u16 = 0x0008;
-const USE_CANDIDATE: u16 = 0x0025;
-
-type Transaction = [u8; 12];
 
 /// Where a connected viewer is.
 pub struct Roam {
@@ -62,7 +52,7 @@ impl Roam {
     /// Takes a datagram that the engine sends; where it is to go.
     pub fn handle_sent(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
         let to = self.swapped(to);
-        if let Some((BINDING_REQUEST, transaction)) = stun(datagram) {
+        if let Some((BINDING_REQUEST, transaction)) = stun::header(datagram) {
             if self.checks.len() == CHECKS {
                 self.checks.pop_front();
             }
@@ -84,9 +74,9 @@ impl Roam {
         if from == self.actual {
             self.heard_at = now;
         }
-        match stun(datagram) {
+        match stun::header(datagram) {
             Some((BINDING_REQUEST, _)) if from != self.actual => {
-                let wants = attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
+                let wants = stun::attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
                 if wants && is_authentic(datagram, own) {
                     self.wanted = Some(from);
                     if self.proven.contains(&from) {
@@ -128,39 +118,11 @@ impl Roam {
     }
 }
 
-/// Type and transaction of a STUN message.
-fn stun(datagram: &[u8]) -> Option<([u8; 2], Transaction)> {
-    let header = datagram.get(..HEADER)?;
-    let kind = [header[0], header[1]];
-    (header[0] < 4).then(|| (kind, header[8..].try_into().expect("a header has so many octets left")))
-}
-
-/// Where an attribute of a STUN message begins, and its value.
-fn attribute(datagram: &[u8], wanted: u16) -> Option<(usize, &[u8])> {
-    let mut at = HEADER;
-    loop {
-        let header = datagram.get(at..at + ATTRIBUTE_HEADER)?;
-        let size = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let value = datagram.get(at + ATTRIBUTE_HEADER..at + ATTRIBUTE_HEADER + size)?;
-        if u16::from_be_bytes([header[0], header[1]]) == wanted {
-            return Some((at, value));
-        }
-        at += ATTRIBUTE_HEADER + size.next_multiple_of(4);
-    }
-}
-
-/// Whether a STUN message was made with this password (RFC 8489 section 14.5).
-fn is_authentic(datagram: &[u8], password: &str) -> bool {
-    let Some((at, code)) = attribute(datagram, MESSAGE_INTEGRITY) else { return false };
-    let mut covered = datagram[..at].to_vec();
-    let length = (at + ATTRIBUTE_HEADER + code.len() - HEADER) as u16;
-    covered[2..4].copy_from_slice(&length.to_be_bytes());
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
-    hmac::verify(&key, &covered, code).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hmac;
+
+    use super::super::super::stun::HEADER;
     use super::*;
 
     const PASSWORDS: (&str, &str) = ("the gateway's", "the viewer's");

@@ -1,5 +1,7 @@
 //! The gateway over real sockets: FFmpeg sends its legs, receiving peers watch.
 
+#[path = "support/receiver.rs"]
+mod receiver;
 #[path = "support/source.rs"]
 mod source;
 
@@ -9,7 +11,8 @@ use std::time::{Duration, Instant};
 use dragonfork::gateway::{Config, Event, Gateway};
 use dragonfork::plan::EgressPorts;
 use dragonfork::rtp::Codec;
-use dragonfork::whep::{Client, Received, Refusal, Watcher};
+use dragonfork::whep::{Client, Received, Refusal};
+use receiver::Receiver;
 use source::Source;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -81,8 +84,7 @@ fn encoder(gop: u32, b_frames: u32) -> String {
 }
 
 struct Viewing {
-    watcher: Watcher,
-    socket: UdpSocket,
+    receiver: Receiver,
     session: String,
     sdp: String,
     received: Vec<Received>,
@@ -90,34 +92,18 @@ struct Viewing {
 
 impl Viewing {
     async fn start(client: &Client, stream: &str) -> Result<Self, Refusal> {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_read_timeout(Some(Duration::from_millis(2))).expect("set");
-        let now = Instant::now();
-        let mut watcher = Watcher::new(socket.local_addr().expect("bound"), now).expect("a peer");
-        let answer = client.offer(stream, watcher.offer().to_owned()).await?;
-        watcher.handle_answer(&answer.sdp, now).expect("the answer is read");
-        Ok(Self { watcher, socket, session: answer.session, sdp: answer.sdp, received: Vec::new() })
+        let mut receiver = Receiver::new().await;
+        let answer = client.offer(stream, receiver.watcher.offer().to_owned()).await?;
+        receiver.handle_answer(&answer.sdp);
+        Ok(Self { receiver, session: answer.session, sdp: answer.sdp, received: Vec::new() })
     }
 
     /// Goes on until `enough`; panics when that takes too long.
-    fn receive_until(&mut self, enough: impl Fn(&[Received]) -> bool) {
+    async fn receive_until(&mut self, enough: impl Fn(&[Received]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        let mut buffer = [0; 2048];
         while !enough(&self.received) {
             assert!(Instant::now() < deadline, "only {} packets came", self.received.len());
-            let now = Instant::now();
-            self.watcher.handle_timeout(now).expect("it goes on");
-            while let Some(transmit) = self.watcher.poll_transmit() {
-                self.socket.send_to(&transmit.datagram, transmit.to).expect("sent");
-            }
-            if let Ok((size, from)) = self.socket.recv_from(&mut buffer) {
-                // A packet that comes before the handshake is over cannot be opened, and is no error.
-                let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
-            }
-            self.watcher.is_connected();
-            while let Some(received) = self.watcher.poll_received() {
-                self.received.push(received);
-            }
+            self.received.extend(self.receiver.step(|_| {}).await);
         }
     }
 }
@@ -136,7 +122,7 @@ async fn a_viewer_gets_picture_and_sound_without_a_gap() {
     let ports = house.open("cam").await;
     let _source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
-    viewing.receive_until(|received| frames(received) > 60 && received.len() - video(received).len() > 50);
+    viewing.receive_until(|received| frames(received) > 60 && received.len() - video(received).len() > 50).await;
     for ssrc in viewing.received.iter().map(|packet| packet.ssrc).collect::<std::collections::BTreeSet<_>>() {
         let numbers: Vec<u16> =
             viewing.received.iter().filter(|packet| packet.ssrc == ssrc).map(|packet| packet.sequence_number).collect();
@@ -153,10 +139,10 @@ async fn a_late_viewer_starts_at_the_newest_keyframe_at_once() {
     let _source = Source::start(ports, &encoder(120, 0));
     let mut first = house.watch("cam").await;
     // The second keyframe of a 4 s GOP is 4 s old in the middle of it.
-    first.receive_until(|received| frames(received) > 60);
+    first.receive_until(|received| frames(received) > 60).await;
     let begin = Instant::now();
     let mut late = house.watch("cam").await;
-    late.receive_until(|received| frames(received) > 30);
+    late.receive_until(|received| frames(received) > 30).await;
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     let kind =
         late.received.iter().find(|packet| packet.track.contains("video")).map(|packet| packet.payload[0] & 0x1f);
@@ -169,10 +155,10 @@ async fn sequence_numbers_and_timestamps_go_on_when_ffmpeg_starts_again() {
     let ports = house.open("cam").await;
     let source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
-    viewing.receive_until(|received| frames(received) > 30);
+    viewing.receive_until(|received| frames(received) > 30).await;
     drop(source);
     let _source = Source::start(ports, &encoder(30, 0));
-    viewing.receive_until(|received| frames(received) > 120);
+    viewing.receive_until(|received| frames(received) > 120).await;
     let ssrcs: std::collections::BTreeSet<u32> = viewing.received.iter().map(|packet| packet.ssrc).collect();
     assert_eq!(ssrcs.len(), 2, "one SSRC for each track");
     let stamps: Vec<u32> = video(&viewing.received).iter().map(|packet| packet.timestamp).collect();
@@ -259,7 +245,7 @@ async fn a_closed_stream_ends_its_sessions_and_frees_its_ports() {
     let ports = house.open("cam").await;
     let source = Source::start(ports, &encoder(30, 0));
     let mut viewing = house.watch("cam").await;
-    viewing.receive_until(|received| frames(received) > 5);
+    viewing.receive_until(|received| frames(received) > 5).await;
     house.handle().close("cam");
     house.event(|event| *event == Event::Viewers { stream: "cam".into(), count: 0 }).await;
     drop(source);

@@ -1,7 +1,7 @@
 //! A server with everything behind it: snapshot, gateway and FFmpeg.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,13 +14,14 @@ use dragonfork::http::{Auth, Config, Identity, Limits, TurnAuth, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::LogLine;
 use dragonfork::rtp::Codec;
-use dragonfork::whep::{Client, Received, Watcher};
+use dragonfork::whep::{Client, Received};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::receiver::Receiver;
 use super::source::Source;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -274,45 +275,14 @@ pub fn start_source(ports: EgressPorts) -> Source {
     Source::start(ports, "-tune zerolatency -profile:v baseline -bf 0 -g 30 -keyint_min 30 -b:v 1M")
 }
 
-/// A receiving peer with its socket.
-pub struct Viewer {
-    watcher: Watcher,
-    socket: UdpSocket,
-}
-
-impl Viewer {
-    pub fn new() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_read_timeout(Some(Duration::from_millis(2))).expect("set");
-        let watcher = Watcher::new(socket.local_addr().expect("bound"), Instant::now()).expect("a peer");
-        Self { watcher, socket }
-    }
-
-    pub fn sdp(&self) -> &str {
-        self.watcher.offer()
-    }
-
-    /// Takes the answer and goes on until both tracks came.
-    pub fn receive(&mut self, answer: &str) {
-        self.watcher.handle_answer(answer, Instant::now()).expect("the answer is read");
-        let deadline = Instant::now() + PATIENCE;
-        let mut received: Vec<Received> = Vec::new();
-        let has = |received: &[Received], kind: &str| received.iter().any(|packet| packet.track.contains(kind));
-        let mut buffer = [0; 2048];
-        while !has(&received, "video") || !has(&received, "audio") {
-            assert!(Instant::now() < deadline, "only {} packets came", received.len());
-            self.watcher.handle_timeout(Instant::now()).expect("it goes on");
-            while let Some(transmit) = self.watcher.poll_transmit() {
-                self.socket.send_to(&transmit.datagram, transmit.to).expect("sent");
-            }
-            if let Ok((size, from)) = self.socket.recv_from(&mut buffer) {
-                // A packet that comes before the handshake is over cannot be opened, and is no error.
-                let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
-            }
-            self.watcher.is_connected();
-            while let Some(packet) = self.watcher.poll_received() {
-                received.push(packet);
-            }
-        }
+/// Goes on until both tracks came.
+pub async fn receive(receiver: &mut Receiver, answer: &str) {
+    receiver.handle_answer(answer);
+    let deadline = Instant::now() + PATIENCE;
+    let mut received: Vec<Received> = Vec::new();
+    let has = |received: &[Received], kind: &str| received.iter().any(|packet| packet.track.contains(kind));
+    while !has(&received, "video") || !has(&received, "audio") {
+        assert!(Instant::now() < deadline, "only {} packets came", received.len());
+        received.extend(receiver.step(|_| {}).await);
     }
 }

@@ -14,7 +14,18 @@ mod relays;
 mod restart;
 mod whep;
 
+#[path = "../support/child.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod child;
 #[path = "../support/chromium.rs"]
 mod chromium;
+#[path = "../support/manifest.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod manifest;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod program;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/source.rs"]
 mod source;

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use dragonfork::whep::Watcher;
 use reqwest::Response;
-use tokio::net::UdpSocket;
 
 use super::house::{CHROMIUM, House, PATIENCE, Wishes, problem, start_source};
+use super::receiver::{Receiver, socket};
 
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const RESTART: &str =
@@ -138,8 +137,8 @@ async fn candidates_of_the_ice_session_before_are_left_out_and_restart_nothing()
 async fn a_viewer_of_an_ice_lite_gateway_plays_and_restarts() {
     let mut viewer = Viewer::new().await;
     let wishes = Wishes { ice_lite: true, ..Wishes::default() };
-    let session = Session::in_house(wishes, viewer.watcher.offer()).await;
-    viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+    let session = Session::in_house(wishes, viewer.offer()).await;
+    viewer.receiver.handle_answer(&session.answer);
     viewer.play("media", |packets| packets > 50).await;
     viewer.restart(&session).await;
     viewer.play("media after the restart", |packets| packets > 500).await;
@@ -155,9 +154,9 @@ async fn whep_054_a_viewer_that_names_no_candidate_of_use_plays() {
     for (at_first, later) in [("", ""), ("", UNUSABLE), (UNUSABLE, UNUSABLE)] {
         let mut viewer = Viewer::new().await;
         let is_candidate = |line: &&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
-        let bare: Vec<&str> = viewer.watcher.offer().lines().filter(|line| !is_candidate(line)).collect();
+        let bare: Vec<&str> = viewer.offer().lines().filter(|line| !is_candidate(line)).collect();
         let session = Session::new(&format!("{}\r\n{at_first}", bare.join("\r\n"))).await;
-        viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+        viewer.receiver.handle_answer(&session.answer);
         if !later.is_empty() {
             assert_eq!(session.patch(Some("*"), later).await.status(), 204);
         }
@@ -169,8 +168,8 @@ async fn whep_054_a_viewer_that_names_no_candidate_of_use_plays() {
 async fn whep_018_a_viewer_that_vanishes_frees_its_place_when_its_consent_expires() {
     let mut viewer = Viewer::new().await;
     let wishes = Wishes { max_viewers_per_stream: 1, ..Wishes::default() };
-    let session = Session::in_house(wishes, viewer.watcher.offer()).await;
-    viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+    let session = Session::in_house(wishes, viewer.offer()).await;
+    viewer.receiver.handle_answer(&session.answer);
     viewer.play("media", |packets| packets > 50).await;
     drop(viewer);
     let vanished = Instant::now();
@@ -183,51 +182,36 @@ async fn whep_018_a_viewer_that_vanishes_frees_its_place_when_its_consent_expire
     assert!(!session.is_live().await);
 }
 
-/// A viewer with a socket, which it may leave for another one.
+/// A viewer that knows when its newest packet came.
 struct Viewer {
-    watcher: Watcher,
-    socket: UdpSocket,
-    /// When the newest packet came.
+    receiver: Receiver,
     last: Option<Instant>,
-}
-
-async fn socket() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").await.expect("a free port")
 }
 
 impl Viewer {
     async fn new() -> Self {
-        let socket = socket().await;
-        let watcher = Watcher::new(socket.local_addr().expect("bound"), Instant::now()).expect("a peer");
-        Self { watcher, socket, last: None }
+        Self { receiver: Receiver::new().await, last: None }
+    }
+
+    fn offer(&self) -> &str {
+        self.receiver.watcher.offer()
     }
 
     async fn restart(&mut self, session: &Session) {
-        let fragment = self.watcher.restart(Instant::now()).expect("it restarts");
+        let fragment = self.receiver.watcher.restart(Instant::now()).expect("it restarts");
         let response = session.patch(Some("*"), &fragment).await;
         assert_eq!(response.status(), 200);
         let answer = response.text().await.expect("text");
-        self.watcher.handle_restart(&answer, Instant::now()).expect("it is read");
+        self.receiver.watcher.handle_restart(&answer, Instant::now()).expect("it is read");
     }
 
     /// Goes on until `done` with so many packets; the longest time without one, since the newest one before.
     async fn play(&mut self, what: &str, done: impl Fn(usize) -> bool) -> Duration {
         let deadline = Instant::now() + PATIENCE;
         let (mut packets, mut longest) = (0, Duration::ZERO);
-        let mut buffer = [0; 2048];
         while !done(packets) {
             assert!(Instant::now() < deadline, "{what}: not after {packets} packets");
-            self.watcher.handle_timeout(Instant::now()).expect("it goes on");
-            while let Some(transmit) = self.watcher.poll_transmit() {
-                self.socket.send_to(&transmit.datagram, transmit.to).await.expect("sent");
-            }
-            let heard = tokio::time::timeout(Duration::from_millis(5), self.socket.recv_from(&mut buffer)).await;
-            if let Ok(Ok((size, from))) = heard {
-                // A packet that comes before the handshake is over cannot be opened, and is no error.
-                let _ = self.watcher.handle_datagram(from, &buffer[..size], Instant::now());
-            }
-            self.watcher.is_connected();
-            while self.watcher.poll_received().is_some() {
+            for _ in self.receiver.step(|_| {}).await {
                 let now = Instant::now();
                 longest = longest.max(self.last.replace(now).map_or(Duration::ZERO, |last| now - last));
                 packets += 1;
@@ -240,12 +224,12 @@ impl Viewer {
 #[tokio::test]
 async fn a_viewer_that_restarts_at_another_address_is_followed_there() {
     let mut viewer = Viewer::new().await;
-    let session = Session::new(viewer.watcher.offer()).await;
-    viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+    let session = Session::new(viewer.offer()).await;
+    viewer.receiver.handle_answer(&session.answer);
     viewer.play("media", |packets| packets > 50).await;
     viewer.restart(&session).await;
     // The engine knows nothing of it: where a NAT gives a new port, only the gateway sees it.
-    viewer.socket = socket().await;
+    viewer.receiver.socket = socket().await;
     viewer.play("media at another address", |packets| packets > 100).await;
     assert!(session.is_live().await);
 }
@@ -253,8 +237,8 @@ async fn a_viewer_that_restarts_at_another_address_is_followed_there() {
 #[tokio::test]
 async fn media_goes_on_while_ice_restarts() {
     let mut viewer = Viewer::new().await;
-    let session = Session::new(viewer.watcher.offer()).await;
-    viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+    let session = Session::new(viewer.offer()).await;
+    viewer.receiver.handle_answer(&session.answer);
     viewer.play("media", |packets| packets > 200).await;
     viewer.restart(&session).await;
     let gap = viewer.play("media", |packets| packets > 1_000).await;
@@ -264,11 +248,11 @@ async fn media_goes_on_while_ice_restarts() {
 #[tokio::test]
 async fn a_viewer_whose_address_changes_goes_on() {
     let mut viewer = Viewer::new().await;
-    let session = Session::new(viewer.watcher.offer()).await;
-    viewer.watcher.handle_answer(&session.answer, Instant::now()).expect("it is read");
+    let session = Session::new(viewer.offer()).await;
+    viewer.receiver.handle_answer(&session.answer);
     viewer.play("media", |packets| packets > 50).await;
     // As a NAT does that has forgotten the viewer. It says nothing of it.
-    viewer.socket = socket().await;
+    viewer.receiver.socket = socket().await;
     let moved = Instant::now();
     viewer.play("media at another address", |packets| packets > 50).await;
     assert!(moved.elapsed() < Duration::from_secs(12), "it took {:?}", moved.elapsed());

@@ -6,7 +6,8 @@ use dragonfork::whep::Client;
 use reqwest::Response;
 use serde_json::json;
 
-use super::house::{CHROMIUM, House, Viewer, Wishes, playing, problem, process, start_source};
+use super::house::{CHROMIUM, House, Wishes, playing, problem, process, receive, start_source};
+use super::receiver::Receiver;
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -23,8 +24,8 @@ async fn refused(house: &House, method: &str, path: &str) -> (u16, String) {
 async fn a_player_watches_trickles_and_leaves() {
     let house = House::new(Wishes::default()).await;
     let _source = start_source(house.open("cam").await);
-    let mut viewer = Viewer::new();
-    let response = house.offer_until_media("/api/v3/whep/cam", viewer.sdp()).await;
+    let mut viewer = Receiver::new().await;
+    let response = house.offer_until_media("/api/v3/whep/cam", viewer.watcher.offer()).await;
     assert_eq!(response.status(), 201);
     assert_eq!(header(&response, "content-type"), SDP);
     assert_eq!(header(&response, "cache-control"), "no-store");
@@ -39,7 +40,7 @@ async fn a_player_watches_trickles_and_leaves() {
     let resource = location.strip_prefix("/api/v3/whep/cam/").expect("it is on the path that was called").to_owned();
     assert!(resource.len() >= 32, "it cannot be guessed");
     let answer = response.text().await.expect("SDP");
-    tokio::task::spawn_blocking(move || viewer.receive(&answer)).await.expect("media comes");
+    receive(&mut viewer, &answer).await;
 
     let candidate = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9000 typ host\r\n";
     for tag in [None, Some(etag.as_str()), Some("*"), Some("\"*\"")] {

@@ -8,7 +8,8 @@ use dragonfork::whep::Client;
 
 use super::program::Program;
 use super::{CAM, CANDIDATE, FRAGMENT, header, made, words};
-use crate::house::{CHROMIUM, House, Viewer, Wishes, playing, problem, start_source};
+use crate::house::{CHROMIUM, House, Wishes, playing, problem, receive, start_source};
+use crate::receiver::Receiver;
 
 /// Waits until a session is over.
 async fn until_gone(program: &Program, location: &str, within: Duration) {
@@ -59,10 +60,10 @@ async fn whep_016_an_answer_that_comes_too_late_is_504_and_frees_its_place() {
 #[tokio::test]
 async fn whep_018_a_viewer_without_a_sign_of_life_loses_its_session() {
     let program = Program::shared().await;
-    let mut viewer = Viewer::new();
-    let session = made(&program, viewer.sdp()).await;
-    let answer = session.answer;
-    tokio::task::spawn_blocking(move || viewer.receive(&answer)).await.expect("media comes, and the viewer goes");
+    let mut viewer = Receiver::new().await;
+    let session = made(&program, viewer.watcher.offer()).await;
+    receive(&mut viewer, &session.answer).await;
+    drop(viewer);
     assert_eq!(program.send("GET", &session.location).await.status(), 204);
     until_gone(&program, &session.location, Duration::from_secs(45)).await;
 }

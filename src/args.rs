@@ -73,6 +73,9 @@ pub struct Standalone {
     /// Seconds until names, or the addresses of this machine, are looked up again for the answers that follow.
     #[arg(long, env = "CORE_WEBRTC_ANNOUNCE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
     pub webrtc_announce_interval: u64,
+    /// Serve viewers by TCP too, on the port of the same number, where their network lets no UDP through.
+    #[arg(long, env = "CORE_WEBRTC_TCP", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_tcp: bool,
     /// ICE lite: only answer the checks of viewers and begin none; for a machine that every viewer can reach.
     #[arg(long, env = "CORE_WEBRTC_ICE_LITE", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_ice_lite: bool,

@@ -8,6 +8,7 @@ mod answer;
 mod checks;
 mod feedback;
 mod fragment;
+mod framing;
 mod offer;
 mod proof;
 mod session;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Accepted, Retransmission};
 pub use feedback::read_feedback;
+pub use framing::{Deframer, TooLarge, alias, is_alias};
 pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit, host_candidate};
 pub use stun::requested_ufrag;

@@ -5,6 +5,9 @@ mod receiver;
 #[path = "support/source.rs"]
 mod source;
 
+#[path = "gateway/tcp.rs"]
+mod tcp;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,7 @@ fn house(max_viewers_per_stream: usize, max_viewers: usize) -> House {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: true,
         max_viewers,
         max_viewers_per_stream,
     };

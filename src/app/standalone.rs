@@ -280,6 +280,7 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
             .collect(),
         announce_interval: Duration::from_secs(config.webrtc_announce_interval),
         ice_lite: config.webrtc_ice_lite,
+        tcp: config.webrtc_tcp,
         max_viewers: config.webrtc_max_viewers as usize,
         max_viewers_per_stream: config.webrtc_max_viewers_per_stream as usize,
     }

@@ -146,6 +146,8 @@ pub struct Local<'a> {
     pub announced: &'a [SocketAddr],
     /// Whether this side is ICE lite.
     pub ice_lite: bool,
+    /// Whether viewers may try TCP too.
+    pub tcp: bool,
     /// Number of the `o=` line.
     pub session: u64,
     /// Canonical name of both tracks (RFC 3550 section 6.5.1).
@@ -299,6 +301,14 @@ fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
         let (ip, port) = (address.ip(), address.port());
         write!(sdp, "a=candidate:{number} 1 udp {priority} {ip} {port} typ host\r\n").expect("writing to a string");
     }
+    // Below every UDP candidate; the direction, passive, is a part of the local preference (RFC 6544 section 4.2).
+    for (number, address) in local.announced.iter().enumerate().filter(|_| local.tcp) {
+        let preference = (4 << 13) | 8_191_u32.saturating_sub(number as u32);
+        let priority = (90_u32 << 24) | (preference << 8) | 255;
+        let (foundation, ip, port) = (local.announced.len() + number, address.ip(), address.port());
+        write!(sdp, "a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive\r\n")
+            .expect("writing to a string");
+    }
     sdp.push_str("a=end-of-candidates\r\n");
 }
 
@@ -325,6 +335,7 @@ mod tests {
             fingerprint: "sha-256 00",
             announced: &announced,
             ice_lite: false,
+            tcp: true,
             session: 1,
             cname: "cname",
         };

@@ -196,6 +196,7 @@ pub fn self_test(start: Instant) -> Result<(), String> {
         canonical: vec![gateway_address],
         announced: vec![gateway_address],
         ice_lite: false,
+        tcp: false,
     };
     let track = |codec, ssrc| Track { codec, ssrc, retransmission_ssrc: ssrc + 100, profile: None };
     let stream = StreamMedia { tracks: vec![track(Codec::H264, 11), track(Codec::Opus, 12)] };

@@ -39,6 +39,7 @@ use self::roam::Roam;
 use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
 use super::checks::Checks;
 use super::feedback::{Deliver, ReferenceTime, read_feedback};
+use super::framing::is_alias;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
 use super::{Refusal, StreamMedia};
@@ -51,6 +52,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(5);
 const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(2);
+/// A viewer that comes by UDP too is not let in by TCP within this time: the engine stays with the first path that works.
+const UDP_FIRST: Duration = Duration::from_secs(2);
 
 /// What every session of a gateway shares.
 pub struct Settings {
@@ -62,6 +65,8 @@ pub struct Settings {
     pub announced: Vec<SocketAddr>,
     /// ICE lite (RFC 8445 section 2.5): this side answers checks and begins none.
     pub ice_lite: bool,
+    /// Viewers may try TCP at the announced addresses too (RFC 6544).
+    pub tcp: bool,
 }
 
 /// What a session tells.
@@ -109,6 +114,11 @@ pub struct Session {
     canonical: Vec<SocketAddr>,
     announced: Vec<SocketAddr>,
     ice_lite: bool,
+    tcp: bool,
+    /// When the viewer first came by TCP.
+    by_tcp_since: Option<Instant>,
+    /// Something came by UDP.
+    came_by_udp: bool,
     /// The first track's; all share its transport.
     sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
@@ -162,7 +172,8 @@ impl Session {
             peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
         }
         let own = own_answer(&mut peer, now).map_err(unreadable)?;
-        let text = write_answer(&offer, &accepted, &own.local(&settings.announced, settings.ice_lite, number));
+        let text =
+            write_answer(&offer, &accepted, &own.local(&settings.announced, (settings.ice_lite, settings.tcp), number));
         let OwnAnswer { ufrag, password, .. } = own;
         let session = Self {
             peer,
@@ -170,6 +181,9 @@ impl Session {
             canonical: settings.canonical.clone(),
             announced: settings.announced.clone(),
             ice_lite: settings.ice_lite,
+            tcp: settings.tcp,
+            by_tcp_since: None,
+            came_by_udp: false,
             sender: first.expect("an answer has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
@@ -211,8 +225,17 @@ impl Session {
         self.announced = announced.to_vec();
     }
 
-    /// Takes a datagram that came from `from`.
+    /// Takes a datagram that came from `from`, which may [stand for a TCP connection](super::alias).
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        if is_alias(&from) {
+            let since = *self.by_tcp_since.get_or_insert(now);
+            let waits = self.came_by_udp && now.saturating_duration_since(since) < UDP_FIRST;
+            if self.deadline.is_some() && waits {
+                return;
+            }
+        } else {
+            self.came_by_udp = true;
+        }
         self.hand_in(from, datagram, now);
         if self.deadline.is_some()
             && let Some(check) = self.checks.handle_datagram(from, datagram)
@@ -370,9 +393,9 @@ struct OwnAnswer {
 }
 
 impl OwnAnswer {
-    fn local<'a>(&'a self, announced: &'a [SocketAddr], ice_lite: bool, session: u64) -> Local<'a> {
+    fn local<'a>(&'a self, announced: &'a [SocketAddr], (ice_lite, tcp): (bool, bool), session: u64) -> Local<'a> {
         let Self { ufrag, password, fingerprint } = self;
-        Local { ufrag, password, fingerprint, announced, ice_lite, session, cname: "dragonfork" }
+        Local { ufrag, password, fingerprint, announced, ice_lite, tcp, session, cname: "dragonfork" }
     }
 }
 

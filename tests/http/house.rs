@@ -79,6 +79,7 @@ impl House {
                 announce: Vec::new(),
                 announce_interval: Duration::from_secs(60),
                 ice_lite: wishes.ice_lite,
+                tcp: true,
                 max_viewers: wishes.max_viewers,
                 max_viewers_per_stream: wishes.max_viewers_per_stream,
             };

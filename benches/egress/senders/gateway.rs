@@ -25,6 +25,7 @@ pub fn run() -> Result<()> {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: false,
         max_viewers: usize::MAX,
         max_viewers_per_stream: usize::MAX,
     };

@@ -57,7 +57,8 @@ impl Session {
         let plain = RTCSessionDescription::offer(plain_offer(&offer, &self.accepted)).map_err(refused)?;
         self.peer.set_remote_description(now, plain).map_err(refused)?;
         let own = own_answer(&mut self.peer, now).map_err(refused)?;
-        let fragment = write_fragment(&offer, &self.accepted, &own.local(&self.announced, self.ice_lite, self.number));
+        let fragment =
+            write_fragment(&offer, &self.accepted, &own.local(&self.announced, (self.ice_lite, self.tcp), self.number));
         self.former_ufrag = Some(std::mem::replace(&mut self.offer, offer).ufrag);
         self.etag = format!("\"{}\"", own.ufrag);
         (self.local_ufrag, self.local_password) = (own.ufrag, own.password);

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::super::framing::is_alias;
 use super::super::stun::{self, BINDING_REQUEST, BINDING_SUCCESS, Transaction, USE_CANDIDATE, is_authentic};
 
 /// A viewer that nominates nothing (RFC 8445 section 7.3.1.5 leaves that to the first time) has moved when checks come
@@ -76,10 +77,13 @@ impl Roam {
         }
         match stun::header(datagram) {
             Some((BINDING_REQUEST, _)) if from != self.actual => {
-                let wants = stun::attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
-                if wants && is_authentic(datagram, own) {
+                // Browsers nominate each path that works, and TCP is for where UDP does not.
+                let is_slower = is_alias(&from) && !is_alias(&self.actual);
+                let nominates = stun::attribute(datagram, USE_CANDIDATE).is_some() && !is_slower;
+                if (nominates || is_silent) && is_authentic(datagram, own) {
                     self.wanted = Some(from);
-                    if self.proven.contains(&from) {
+                    // Nobody speaks TCP from where he is not.
+                    if is_alias(&from) || self.proven.contains(&from) {
                         self.move_to(from, now);
                     }
                 }
@@ -122,6 +126,7 @@ impl Roam {
 mod tests {
     use aws_lc_rs::hmac;
 
+    use super::super::super::framing::alias;
     use super::super::super::stun::HEADER;
     use super::*;
 
@@ -227,6 +232,22 @@ mod tests {
             roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
             assert_eq!(roam.actual(), expected, "after {silence} s");
         }
+    }
+
+    #[test]
+    fn tcp_is_for_a_viewer_whose_udp_is_silent_and_udp_takes_it_back() {
+        let start = Instant::now();
+        let by_tcp = alias(7, &address(1));
+        let mut roam = Roam::new(address(1), start);
+        roam.handle_received(by_tcp, &nomination(PASSWORDS.0), PASSWORDS, start);
+        assert_eq!(roam.actual(), address(1), "browsers nominate what works");
+        let later = start + SILENCE + Duration::from_millis(1);
+        roam.handle_received(by_tcp, &nomination("another"), PASSWORDS, later);
+        assert_eq!(roam.actual(), address(1));
+        roam.handle_received(by_tcp, &nomination(PASSWORDS.0), PASSWORDS, later);
+        assert_eq!(roam.actual(), by_tcp, "a connection proves where its other end is");
+        roam.handle_received(address(1), &nomination(PASSWORDS.0), PASSWORDS, later);
+        assert_eq!(roam.actual(), address(1));
     }
 
     #[test]

@@ -29,6 +29,7 @@ async fn whep_016_an_answer_that_comes_too_late_is_504_and_frees_its_place() {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: true,
         max_viewers: 1,
         max_viewers_per_stream: 1,
     };

@@ -3,6 +3,7 @@
 //! Media never goes through here: the egress sends it, with the [`Protector`] and to the address that
 //! [`Event::Connected`] gives.
 
+mod counter;
 mod restart;
 mod roam;
 
@@ -35,13 +36,14 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use self::counter::Pending;
 use self::roam::Roam;
-use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
+use super::answer::{Accepted, Local, accept, plain, write_answer};
 use super::checks::Checks;
 use super::feedback::{Deliver, ReferenceTime, read_feedback};
-use super::offer::Offer;
+use super::offer::{Offer, OfferedCodec};
 use super::tap::{KeyTap, UnknownDerivation};
-use super::{Refusal, StreamMedia};
+use super::{Opening, Refusal, StreamMedia};
 use crate::rtp::{Codec, MediaKind};
 use crate::srtp::Protector;
 
@@ -112,7 +114,11 @@ pub struct Session {
     /// The first track's; all share its transport.
     sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
-    /// The offer, with the credentials of the newest ICE session.
+    opening: Opening,
+    /// A counter-offer that waits for its answer.
+    pending: Option<Box<Pending>>,
+    /// The viewer's description, with the credentials of its newest ICE session; without any before a counter-offer is
+    /// answered.
     offer: Offer,
     /// The viewer's user fragment of the ICE session before.
     former_ufrag: Option<String>,
@@ -148,33 +154,44 @@ impl Session {
         let accepted = accept(&offer, stream)?;
         let unreadable =
             |error: rtc::shared::error::Error| Refusal::Malformed(format!("the SDP offer cannot be answered: {error}"));
-        let tap = Arc::new(KeyTap::new(settings.provider.clone()));
-        let (deliver, heard) = channel();
-        let mut peer = build_peer(tap.clone(), deliver, &accepted, settings.ice_lite, now).map_err(unreadable)?;
-        let mut first = None;
-        for accepted in &accepted {
-            let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
-            first.get_or_insert(sender);
-        }
-        let plain = RTCSessionDescription::offer(plain_offer(&offer, &accepted)).map_err(unreadable)?;
+        let codecs = accepted.iter().map(|accepted| (accepted.codec, &accepted.offered));
+        let Engine { mut peer, tap, heard, senders } =
+            Engine::new(settings, &accepted, codecs, now).map_err(unreadable)?;
+        let plain = RTCSessionDescription::offer(plain(&offer, &accepted)).map_err(unreadable)?;
         peer.set_remote_description(now, plain).map_err(unreadable)?;
         for address in &settings.canonical {
             peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
         }
         let own = own_answer(&mut peer, now).map_err(unreadable)?;
         let text = write_answer(&offer, &accepted, &own.local(&settings.announced, settings.ice_lite, number));
-        let OwnAnswer { ufrag, password, .. } = own;
-        let session = Self {
+        let engine = Engine { peer, tap, heard, senders };
+        Ok((Self::begin(settings, engine, own, (accepted, offer), number, now), text))
+    }
+
+    /// A session that waits for its viewer.
+    fn begin(
+        settings: &Settings,
+        engine: Engine,
+        own: OwnSide,
+        (accepted, offer): (Vec<Accepted>, Offer),
+        number: u64,
+        now: Instant,
+    ) -> Self {
+        let Engine { peer, tap, heard, senders } = engine;
+        let OwnSide { ufrag, password, fingerprint: _ } = own;
+        Self {
             peer,
             tap,
             canonical: settings.canonical.clone(),
             announced: settings.announced.clone(),
             ice_lite: settings.ice_lite,
-            sender: first.expect("an answer has at least one track"),
+            sender: *senders.first().expect("a session has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
             local_ufrag: ufrag,
             local_password: password,
+            opening: Opening::Offer,
+            pending: None,
             offer,
             former_ufrag: None,
             number,
@@ -187,8 +204,12 @@ impl Session {
             feedback: VecDeque::new(),
             reference_times: Vec::new(),
             closed: false,
-        };
-        Ok((session, text))
+        }
+    }
+
+    /// Whose offer it began with.
+    pub fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// The media that was answered.
@@ -281,7 +302,10 @@ impl Session {
             }
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return Some(self.over("the viewer did not connect"));
+            return Some(self.over(match self.pending {
+                Some(_) => "the counter-offer was not answered",
+                None => "the viewer did not connect",
+            }));
         }
         while let Ok(packets) = self.heard.try_recv() {
             for packet in &packets {
@@ -362,14 +386,25 @@ impl Session {
     }
 }
 
-/// What the WebRTC engine's own answer says of this side.
-struct OwnAnswer {
+/// What the WebRTC engine's own description says of this side.
+struct OwnSide {
     ufrag: String,
     password: String,
     fingerprint: String,
 }
 
-impl OwnAnswer {
+impl OwnSide {
+    fn read(peer: &RTCPeerConnection) -> Self {
+        let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
+        let line = |key: &str| {
+            own.lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(|value| value.trim().to_owned())
+                .expect("the engine's own description has credentials and a fingerprint")
+        };
+        Self { ufrag: line("a=ice-ufrag:"), password: line("a=ice-pwd:"), fingerprint: line("a=fingerprint:") }
+    }
+
     fn local<'a>(&'a self, announced: &'a [SocketAddr], ice_lite: bool, session: u64) -> Local<'a> {
         let Self { ufrag, password, fingerprint } = self;
         Local { ufrag, password, fingerprint, announced, ice_lite, session, cname: "dragonfork" }
@@ -377,33 +412,51 @@ impl OwnAnswer {
 }
 
 /// Has the engine answer the offer that it was given last.
-fn own_answer(peer: &mut RTCPeerConnection, now: Instant) -> Result<OwnAnswer, rtc::shared::error::Error> {
+fn own_answer(peer: &mut RTCPeerConnection, now: Instant) -> Result<OwnSide, rtc::shared::error::Error> {
     let answer = peer.create_answer(None)?;
     peer.set_local_description(now, answer)?;
-    let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
-    let line = |key: &str| {
-        own.lines()
-            .find_map(|line| line.strip_prefix(key))
-            .map(|value| value.trim().to_owned())
-            .expect("the engine's own answer has credentials and a fingerprint")
-    };
-    Ok(OwnAnswer { ufrag: line("a=ice-ufrag:"), password: line("a=ice-pwd:"), fingerprint: line("a=fingerprint:") })
+    Ok(OwnSide::read(peer))
+}
+
+/// The WebRTC engine of one session, and what belongs to it.
+struct Engine {
+    peer: RTCPeerConnection,
+    tap: Arc<KeyTap>,
+    heard: Receiver<Vec<Box<dyn rtcp::Packet>>>,
+    /// One for each track.
+    senders: Vec<RTCRtpSenderId>,
+}
+
+impl Engine {
+    /// An engine with these tracks, which knows these codecs.
+    fn new<'a>(
+        settings: &Settings,
+        accepted: &[Accepted],
+        codecs: impl Iterator<Item = (Codec, &'a OfferedCodec)>,
+        now: Instant,
+    ) -> Result<Self, rtc::shared::error::Error> {
+        let tap = Arc::new(KeyTap::new(settings.provider.clone()));
+        let (deliver, heard) = channel();
+        let mut media = MediaEngine::default();
+        for (codec, OfferedCodec { payload_type, name: _, clock_rate: _, fmtp }) in codecs {
+            let parameters =
+                RTCRtpCodecParameters { rtp_codec: engine_codec(codec, fmtp), payload_type: *payload_type };
+            media.register_codec(parameters, engine_kind(codec))?;
+        }
+        let mut peer = build_peer(tap.clone(), deliver, media, settings.ice_lite, now)?;
+        let senders = accepted.iter().map(|accepted| peer.add_track(track(accepted))).collect::<Result<_, _>>()?;
+        Ok(Self { peer, tap, heard, senders })
+    }
 }
 
 fn build_peer(
     tap: Arc<KeyTap>,
     deliver: Sender<Vec<Box<dyn rtcp::Packet>>>,
-    accepted: &[Accepted],
+    media: MediaEngine,
     ice_lite: bool,
     now: Instant,
 ) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
     use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-    let mut media = MediaEngine::default();
-    for accepted in accepted {
-        let parameters =
-            RTCRtpCodecParameters { rtp_codec: engine_codec(accepted), payload_type: accepted.offered.payload_type };
-        media.register_codec(parameters, engine_kind(accepted.codec))?;
-    }
     let settings = SettingEngineBuilder::new()
         .with_lite(ice_lite)
         .with_answering_dtls_role(RTCDtlsRole::Server)
@@ -414,6 +467,10 @@ fn build_peer(
         ])
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(DISCONNECT_GRACE), Some(KEEPALIVE))
+        // Where this side nominates, it takes the first path that works: a browser that hides its addresses is found by
+        // its checks alone, and the usual wait for something better would be a second of its join.
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .build();
     RTCPeerConnectionBuilder::new()
         .with_media_engine(media)
@@ -429,8 +486,8 @@ fn engine_kind(codec: Codec) -> RtpCodecKind {
     }
 }
 
-fn engine_codec(accepted: &Accepted) -> RTCRtpCodec {
-    let (mime_type, channels) = match accepted.codec {
+fn engine_codec(codec: Codec, fmtp: &str) -> RTCRtpCodec {
+    let (mime_type, channels) = match codec {
         Codec::H264 => (MIME_TYPE_H264, 0),
         Codec::H265 => (MIME_TYPE_HEVC, 0),
         Codec::Vp8 => (MIME_TYPE_VP8, 0),
@@ -440,9 +497,9 @@ fn engine_codec(accepted: &Accepted) -> RTCRtpCodec {
     };
     RTCRtpCodec {
         mime_type: mime_type.to_owned(),
-        clock_rate: accepted.codec.clock_rate(),
+        clock_rate: codec.clock_rate(),
         channels,
-        sdp_fmtp_line: accepted.offered.fmtp.clone(),
+        sdp_fmtp_line: fmtp.to_owned(),
         rtcp_feedback: Vec::new(),
     }
 }
@@ -454,7 +511,7 @@ fn track(accepted: &Accepted) -> MediaStreamTrack {
             ssrc: Some(accepted.ssrc),
             ..RTCRtpCodingParameters::default()
         },
-        codec: engine_codec(accepted),
+        codec: engine_codec(accepted.codec, &accepted.offered.fmtp),
         ..RTCRtpEncodingParameters::default()
     };
     MediaStreamTrack::new("dragonfork".into(), kind.to_string(), kind.to_string(), kind, vec![coding])

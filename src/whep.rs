@@ -9,6 +9,7 @@ mod checks;
 mod counter;
 mod feedback;
 mod fragment;
+mod media;
 mod offer;
 mod proof;
 mod session;

@@ -1,9 +1,8 @@
 //! The offer of this side, for a player whose own offer has none of the stream's codecs (draft-ietf-wish-whep,
 //! "Server Sends Counter-offer").
 
-use super::answer::{
-    Entry, Local, MID, PLAYOUT_DELAY, Retransmission, Sent, fmtp, lite, media_name, write_candidates, write_media,
-};
+use super::answer::{Local, MID, PLAYOUT_DELAY, Retransmission, fmtp, lite, media_name, write_candidates};
+use super::media::{Entry, Sent, write_media};
 use super::offer::{Offer, OfferedCodec, OfferedMedia, h264_families};
 use super::{Refusal, StreamMedia, Track};
 use crate::rtp::{Codec, MediaKind, Profile};

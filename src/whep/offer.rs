@@ -456,4 +456,19 @@ mod tests {
         assert!(!is_usable("1 2 udp 2113937151 192.0.2.1 9 typ host"));
         assert!(!is_usable("rubbish"));
     }
+
+    #[test]
+    fn an_answer_says_which_role_it_takes_and_bundles_what_it_does_not_reject() {
+        let answer = CHROMIUM.replace("a=setup:actpass", "a=setup:active");
+        let read = |text: &str| Offer::parse_answer(text);
+        assert_eq!(read(&answer).map(|answer| answer.setup), Ok("active".into()));
+        assert_eq!(read(&answer.replace("a=setup:active\r\n", "")).map(|answer| answer.setup), Ok("active".into()));
+        let alone = answer.replace("a=group:", "a=x:");
+        assert!(matches!(read(CHROMIUM), Err(Refusal::Unprocessable(_))), "actpass");
+        assert!(matches!(read(&alone), Err(Refusal::Unprocessable(_))), "two without a bundle");
+        let rejected = alone.replace("m=audio 9", "m=audio 0").replace("a=mid:1\r\n", "");
+        let receives = |answer: Offer| answer.media.iter().map(|media| media.receives).collect::<Vec<_>>();
+        assert_eq!(read(&rejected).map(receives), Ok(vec![true, false]), "it is known by its place");
+        assert!(matches!(Offer::parse(&rejected), Err(Refusal::Malformed(_))));
+    }
 }

@@ -14,7 +14,8 @@ use super::super::counter::{check_answer, own_media, write_offer};
 use super::super::fragment::Fragment;
 use super::super::offer::{Offer, OfferedMedia};
 use super::super::{Opening, Refusal, StreamMedia};
-use super::{CONNECT_TIMEOUT, Engine, OwnSide, Session, Settings, host_candidate};
+use super::engine::{Engine, OwnSide, host_candidate};
+use super::{CONNECT_TIMEOUT, Session, Settings};
 
 /// What an offer of this side waits with for its answer.
 pub struct Pending {

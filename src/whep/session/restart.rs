@@ -9,7 +9,8 @@ use super::super::answer::{plain, write_fragment};
 use super::super::fragment::Fragment;
 use super::super::offer::Offer;
 use super::super::{Refusal, Restart};
-use super::{Session, own_answer};
+use super::Session;
+use super::engine::own_answer;
 
 impl Session {
     /// Takes a trickle fragment (RFC 9725 section 4.3). A missing If-Match is accepted for candidates, because real

@@ -1,12 +1,11 @@
 //! aiortc, a WebRTC stack that shares no code with ours nor with browsers.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use crate::program::Program;
+use crate::tools::{here, python};
 
 /// What aiortc received.
 #[derive(Debug, Deserialize)]
@@ -54,30 +53,4 @@ async fn run_viewer(
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "aiortc: {said}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-pub fn here(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(file)
-}
-
-/// Python of an environment of its own with aiortc in it, which is made once for each list of requirements.
-pub fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let requirements = std::fs::read_to_string(here("requirements.txt")).expect("it is there");
-        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aiortc");
-        let (python, stamp) = (environment.join("bin/python"), environment.join("made-from"));
-        if std::fs::read_to_string(&stamp).is_ok_and(|made| made == requirements) {
-            return python;
-        }
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(here("requirements.txt")));
-        std::fs::write(stamp, requirements).expect("it can be written");
-        python
-    })
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

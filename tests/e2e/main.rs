@@ -1,4 +1,4 @@
-//! The real program with real FFmpeg, seen by real Chromium and by aiortc.
+//! The real program with real FFmpeg, seen by real Chromium and by players that others wrote.
 //!
 //! Each test starts what it needs on free ports and in a directory of its own, and ends it by its id. What the programs
 //! printed is shown when a test fails. Tests that measure have the machine for themselves (see [`turn`]).
@@ -21,6 +21,7 @@ mod proof;
 mod publisher;
 #[path = "../support/receiver.rs"]
 mod receiver;
+mod tools;
 mod turn;
 
 mod access;
@@ -38,6 +39,7 @@ mod loss;
 mod matrix;
 mod paths;
 mod play;
+mod players;
 mod real_life;
 mod samples;
 mod watching;

@@ -94,6 +94,9 @@ pub struct Standalone {
     /// Refuse a PATCH without If-Match (428), which some players send.
     #[arg(long, env = "CORE_WEBRTC_STRICT_ETAG", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_strict_etag: bool,
+    /// Make a counter-offer (406 with an SDP offer of what the stream has) where an offer has none of its codecs.
+    #[arg(long, env = "CORE_WEBRTC_COUNTER_OFFER", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_counter_offer: bool,
     /// How much is logged to standard error.
     #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,

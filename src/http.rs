@@ -61,6 +61,8 @@ pub struct Config {
     pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
     pub strict_etag: bool,
+    /// Answer an offer without a common codec with a counter-offer; else with a problem.
+    pub counter_offer: bool,
 }
 
 /// Who answers, in `GET /api`.
@@ -91,6 +93,7 @@ struct App {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     ice_servers: ice::IceServers,
     strict_etag: bool,
+    counter_offer: bool,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -103,8 +106,18 @@ impl App {
 
 /// The whole surface. Ice servers that cannot stand in a header are left out with a warning.
 pub fn router(config: Config) -> Router {
-    let Config { identity, auth, limits, trusted_proxies, whep: client, snapshot, ice_servers, turn_auth, strict_etag } =
-        config;
+    let Config {
+        identity,
+        auth,
+        limits,
+        trusted_proxies,
+        whep: client,
+        snapshot,
+        ice_servers,
+        turn_auth,
+        strict_etag,
+        counter_offer,
+    } = config;
     let app = Arc::new(App {
         identity,
         auth,
@@ -115,6 +128,7 @@ pub fn router(config: Config) -> Router {
         snapshot,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
+        counter_offer,
     });
     let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
     let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
@@ -176,6 +190,7 @@ mod tests {
             snapshot,
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
+            counter_offer: true,
         });
         async fn broken() {
             panic!("a bug");

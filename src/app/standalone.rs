@@ -322,6 +322,7 @@ fn http_config(
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,
+        counter_offer: config.webrtc_counter_offer,
     };
     Ok((config, keeper))
 }

@@ -26,7 +26,7 @@ use super::{Command, Config, Event, OpenError};
 use crate::plan::EgressPorts;
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
-use crate::whep::{self, Answer, Refusal, Request, Restart, Session, Settings, StreamMedia, Track};
+use crate::whep::{self, Answer, Opening, Refusal, Request, Restart, Session, Settings, StreamMedia, Track};
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -594,8 +594,8 @@ impl Control {
     fn handle_request(&mut self, request: Request, now: Instant) {
         // A player that went away while it waited takes no reply.
         match request {
-            Request::Offer { process, offer, reply } => {
-                let answer = self.answer(&process, &offer, now);
+            Request::Offer { process, offer, may_counter, reply } => {
+                let answer = self.answer(&process, &offer, may_counter, now);
                 let id = answer.as_ref().ok().map(|answer| answer.session.clone());
                 if reply.send(answer).is_err()
                     && let Some(id) = id
@@ -608,8 +608,14 @@ impl Control {
                 self.drive(&session, now);
                 let _ = reply.send(done);
             }
-            Request::Has { process, session, reply } => {
-                let _ = reply.send(self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process));
+            Request::Answer { process, session, if_match, answer, reply } => {
+                let done = self.take_answer(&process, &session, if_match.as_deref(), &answer, now);
+                self.drive(&session, now);
+                let _ = reply.send(done);
+            }
+            Request::Find { process, session, reply } => {
+                let viewer = self.viewers.get(&session).filter(|viewer| viewer.stream == process);
+                let _ = reply.send(viewer.map(|viewer| viewer.session.opening()));
             }
             Request::Delete { process, session, reply } => {
                 let there = self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process);
@@ -639,7 +645,25 @@ impl Control {
         Ok(restart)
     }
 
-    fn answer(&mut self, process: &str, offer: &str, now: Instant) -> Result<Answer, Refusal> {
+    /// Takes the answer to a counter-offer. One that takes nothing ends the session.
+    fn take_answer(
+        &mut self,
+        process: &str,
+        id: &str,
+        if_match: Option<&str>,
+        answer: &str,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let viewer = self.viewers.get_mut(id).filter(|viewer| viewer.stream == process);
+        let viewer = viewer.ok_or(Refusal::UnknownSession)?;
+        let taken = viewer.session.handle_answer(if_match, answer, now);
+        if matches!(taken, Err(Refusal::NothingTaken(_))) {
+            self.end_session(id, "the player can play nothing of the counter-offer", now);
+        }
+        taken
+    }
+
+    fn answer(&mut self, process: &str, offer: &str, may_counter: bool, now: Instant) -> Result<Answer, Refusal> {
         let stream = self.streams.get(process).ok_or_else(|| Refusal::UnknownProcess(process.to_owned()))?;
         let media = stream.media(now);
         let limit = stream.max_viewers.unwrap_or(self.max_viewers_per_stream);
@@ -653,7 +677,13 @@ impl Control {
             return Err(Refusal::StreamViewerLimit { process: process.to_owned(), limit });
         }
         self.numbers += 1;
-        let (session, sdp) = Session::answer(&self.settings, &media, offer, self.numbers, now)?;
+        let (session, sdp) = match Session::answer(&self.settings, &media, offer, self.numbers, now) {
+            Err(Refusal::NoCommonCodec(why)) if may_counter => {
+                Session::offer(&self.settings, &media, &why, self.numbers, now)?
+            }
+            answered => answered?,
+        };
+        let opening = session.opening();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let etag = session.etag().to_owned();
         self.by_ufrag.insert(session.local_ufrag().to_owned(), id.clone());
@@ -673,7 +703,10 @@ impl Control {
             stream.viewers.push(id.clone());
         }
         self.tell_viewers(process.to_owned());
-        Ok(Answer { session: id, sdp, etag })
+        if opening == Opening::CounterOffer {
+            tracing::info!(session = short(&id), stream = process, "no codec in common, a counter-offer is made");
+        }
+        Ok(Answer { session: id, opening, sdp, etag })
     }
 }
 

@@ -28,6 +28,7 @@ mod access;
 mod bad_input;
 mod changes;
 mod codecs;
+mod counter;
 mod endings;
 mod hostile;
 mod ice;

@@ -42,7 +42,7 @@ impl Framed {
         let placeholder = SocketAddr::from(([127, 0, 0, 1], 9));
         let mut watcher = Watcher::new(placeholder, Instant::now()).expect("a peer");
         let answer = loop {
-            match house.client.offer(stream, watcher.offer().to_owned()).await {
+            match house.client.offer(stream, watcher.offer().to_owned(), false).await {
                 Ok(answer) => break answer,
                 Err(refusal) => assert!(Instant::now() < deadline, "{refusal}"),
             }

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::media::{Entry, Sent, write_media};
+use super::media::{Entry, Sent, write_head, write_media};
 use super::offer::{Offer, OfferedCodec, OfferedMedia};
 use super::{Refusal, StreamMedia};
 use crate::rtp::{Codec, MediaKind, Profile};
@@ -16,6 +16,12 @@ use crate::rtp::{Codec, MediaKind, Profile};
 pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// Header extension that bounds the receiver's playout delay.
 pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+
+/// Feedback that is understood, and answered where it was offered (RFC 4585 section 4.2).
+pub const FEEDBACK: [&str; 3] = ["nack", "nack pli", "ccm fir"];
+
+/// The port that every WebRTC endpoint names within DTLS (RFC 8841 section 5).
+const SCTP_PORT: &str = "a=sctp-port:5000\r\n";
 
 /// One media description that is answered with media.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +120,7 @@ pub fn plain(offer: &Offer, accepted: &[Accepted]) -> String {
     );
     for accepted in accepted {
         let Accepted { mid, offered, .. } = accepted;
-        let OfferedCodec { payload_type, name, clock_rate, fmtp } = offered;
+        let OfferedCodec { payload_type, map: _, name, clock_rate, fmtp, feedback: _ } = offered;
         let media = media_name(accepted.codec.kind());
         let channels = if accepted.codec == Codec::Opus { "/2" } else { "" };
         write!(
@@ -158,50 +164,23 @@ pub struct Local<'a> {
 /// The answer to the browser.
 pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
     let is_answered = |at: usize| accepted.iter().find(|accepted| accepted.at == at);
-    let in_bundle = |(at, media): &(usize, &OfferedMedia)| is_answered(*at).is_some() || is_carrier(offer, media);
-    let mids: Vec<&str> =
-        offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media.mid.as_str()).collect();
-    let mids = mids.join(" ");
-    let mut sdp = format!(
-        "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=msid-semantic: WMS *\r\n\
-         {}a=ice-options:trickle\r\na=fingerprint:{}\r\n",
-        local.session,
+    let mut sdp = format!("v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", local.session);
+    write_group(&mut sdp, offer, accepted);
+    write!(
+        sdp,
+        "a=msid-semantic: WMS *\r\n{}a=ice-options:trickle\r\na=fingerprint:{}\r\n",
         lite(local),
         local.fingerprint
-    );
-    let mut first = true;
+    )
+    .expect("writing to a string");
     for (at, media) in offer.media.iter().enumerate() {
         match is_answered(at) {
-            Some(accepted) => {
-                let Accepted { mid_extension, playout_delay_extension, ssrc, .. } = accepted;
-                let sent = Sent {
-                    codec: accepted.codec,
-                    entries: vec![Entry {
-                        payload_type: accepted.offered.payload_type,
-                        fmtp: accepted.fmtp.clone(),
-                        retransmission: accepted.retransmission,
-                    }],
-                    mid_extension: *mid_extension,
-                    playout_delay_extension: *playout_delay_extension,
-                    ssrc: *ssrc,
-                    setup: "passive",
-                };
-                write_media(&mut sdp, media, &sent, local);
-                write_candidates(&mut sdp, local, std::mem::take(&mut first));
-            }
-            None if is_carrier(offer, media) => {
-                write_carrier(&mut sdp, media, local);
-                write_candidates(&mut sdp, local, std::mem::take(&mut first));
-            }
-            None => write!(
-                sdp,
-                "m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=inactive\r\n",
-                media.media,
-                media.protocol,
-                media.formats.first().map_or("0", String::as_str),
-                media.mid
-            )
-            .expect("writing to a string"),
+            Some(accepted) => write_media(&mut sdp, media, &sent(accepted), local),
+            None if at == offer.carrier => write_carrier(&mut sdp, media, local),
+            None => write_rejected(&mut sdp, media, local),
+        }
+        if at == offer.carrier {
+            write_candidates(&mut sdp, local);
         }
     }
     sdp
@@ -209,44 +188,78 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
 
 /// The fragment that tells the player of an ICE restart (RFC 9725 section 4.3.3, RFC 8840 section 9).
 pub fn write_fragment(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> String {
-    let is_answered = |at: usize| accepted.iter().any(|accepted| accepted.at == at);
-    let in_bundle = |(at, media): &(usize, &OfferedMedia)| is_answered(*at) || is_carrier(offer, media);
-    let bundle: Vec<_> = offer.media.iter().enumerate().filter(in_bundle).map(|(_, media)| media).collect();
-    let mids: Vec<&str> = bundle.iter().map(|media| media.mid.as_str()).collect();
     let mut fragment = format!(
-        "{}a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=group:BUNDLE {}\r\n",
+        "{}a=ice-options:trickle\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n",
         lite(local),
         local.ufrag,
-        local.password,
-        mids.join(" ")
+        local.password
     );
-    // The transport of the bundle is that of its first media description.
-    if let Some(first) = bundle.first() {
-        let OfferedMedia { media, protocol, mid, .. } = first;
+    write_group(&mut fragment, offer, accepted);
+    if let Some(OfferedMedia { media, protocol, mid, .. }) = offer.media.get(offer.carrier) {
         write!(fragment, "m={media} 9 {protocol} 0\r\na=mid:{mid}\r\n").expect("writing to a string");
-        write_candidates(&mut fragment, local, true);
+        write_candidates(&mut fragment, local);
     }
     fragment
 }
 
-/// Whether a media description has to stay although no media of the stream goes there. Where an offer bundles all media
-/// from the start (`max-bundle`), only the first one has a transport, and rejecting it would reject everything.
-fn is_carrier(offer: &Offer, media: &OfferedMedia) -> bool {
-    media.kind.is_some() && !media.codecs.is_empty() && offer.tag.as_ref() == Some(&media.mid)
+/// The BUNDLE group, where one was offered (RFC 9143 section 7.3). Its first `a=mid` is the carrier's.
+fn write_group(sdp: &mut String, offer: &Offer, accepted: &[Accepted]) {
+    let bundled = offer.bundled(|at| accepted.iter().any(|accepted| accepted.at == at));
+    if !bundled.is_empty() {
+        let mids: Vec<&str> = bundled.into_iter().map(|at| offer.media[at].mid.as_str()).collect();
+        write!(sdp, "a=group:BUNDLE {}\r\n", mids.join(" ")).expect("writing to a string");
+    }
 }
 
-/// A media description that carries the transport and no media.
+/// What an answered media description sends.
+fn sent(accepted: &Accepted) -> Sent {
+    let Accepted { at: _, mid: _, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc, retransmission } =
+        accepted;
+    let (payload_type, fmtp, retransmission) = (offered.payload_type, fmtp.clone(), *retransmission);
+    Sent {
+        codec: *codec,
+        entries: vec![Entry { payload_type, fmtp, feedback: feedback(offered), retransmission }],
+        mid_extension: *mid_extension,
+        playout_delay_extension: *playout_delay_extension,
+        ssrc: *ssrc,
+        setup: "passive",
+    }
+}
+
+/// The feedback of a codec that is understood.
+pub fn feedback(offered: &OfferedCodec) -> Vec<&'static str> {
+    FEEDBACK.into_iter().filter(|taken| offered.feedback.iter().any(|offered| offered == taken)).collect()
+}
+
+/// A media description that is not taken (RFC 3264 section 6). What is written beside that is ignored, but some do not
+/// read a description without it: `str0m` wants to know what the format means, GStreamer credentials and a role.
+fn write_rejected(sdp: &mut String, media: &OfferedMedia, local: &Local<'_>) {
+    let format = media.formats.first().map_or("0", String::as_str);
+    write_head(sdp, media, (0, format), "passive", local);
+    sdp.push_str("a=inactive\r\n");
+    if let Some(codec) = media.codecs.iter().find(|codec| codec.payload_type.to_string() == format) {
+        write_map(sdp, codec);
+    }
+}
+
+/// What a payload type of the offer means, as the offer has it.
+fn write_map(sdp: &mut String, codec: &OfferedCodec) {
+    let OfferedCodec { payload_type, map, name: _, clock_rate: _, fmtp: _, feedback: _ } = codec;
+    write!(sdp, "a=rtpmap:{payload_type} {map}\r\n").expect("writing to a string");
+}
+
+/// A media description that carries the transport and no media. Nobody answers on a data channel, so none of it opens.
 fn write_carrier(sdp: &mut String, media: &OfferedMedia, local: &Local<'_>) {
-    let OfferedCodec { payload_type, name, clock_rate, fmtp: _ } = &media.codecs[0];
-    let channels = if name.eq_ignore_ascii_case(Codec::Opus.name()) { "/2" } else { "" };
-    write!(
-        sdp,
-        "m={} 9 {} {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=setup:passive\r\n\
-         a=mid:{}\r\na=inactive\r\na=rtcp-mux\r\na=rtcp-mux-only\r\n\
-         a=rtpmap:{payload_type} {name}/{clock_rate}{channels}\r\n",
-        media.media, media.protocol, local.ufrag, local.password, media.mid
-    )
-    .expect("writing to a string");
+    let codec = media.codecs.first().filter(|_| !media.is_data_channel());
+    let format = codec.map_or_else(|| media.formats[0].clone(), |codec| codec.payload_type.to_string());
+    write_head(sdp, media, (9, &format), "passive", local);
+    match codec {
+        Some(codec) => {
+            sdp.push_str("a=inactive\r\na=rtcp-mux\r\na=rtcp-mux-only\r\n");
+            write_map(sdp, codec);
+        }
+        None => sdp.push_str(SCTP_PORT),
+    }
 }
 
 /// RFC 8839 section 5.3.
@@ -254,11 +267,8 @@ pub fn lite(local: &Local<'_>) -> &'static str {
     if local.ice_lite { "a=ice-lite\r\n" } else { "" }
 }
 
-/// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
-pub fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
-    if !first {
-        return;
-    }
+/// Host candidates, best first (RFC 8445 section 5.1.2). The carrier has them for the whole bundle.
+pub fn write_candidates(sdp: &mut String, local: &Local<'_>) {
     for (number, address) in local.announced.iter().enumerate() {
         let priority = (126_u32 << 24) | ((65_535_u32.saturating_sub(number as u32)) << 8) | 255;
         let (ip, port) = (address.ip(), address.port());

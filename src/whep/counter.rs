@@ -1,7 +1,9 @@
 //! The offer of this side, for a player whose own offer has none of the stream's codecs (draft-ietf-wish-whep,
 //! "Server Sends Counter-offer").
 
-use super::answer::{Local, MID, PLAYOUT_DELAY, Retransmission, fmtp, lite, media_name, write_candidates};
+use super::answer::{
+    FEEDBACK, Local, MID, PLAYOUT_DELAY, Retransmission, feedback, fmtp, lite, media_name, write_candidates,
+};
 use super::media::{Entry, Sent, write_media};
 use super::offer::{Offer, OfferedCodec, OfferedMedia, h264_families};
 use super::{Refusal, StreamMedia, Track};
@@ -28,10 +30,12 @@ pub fn own_media(stream: &StreamMedia) -> Vec<OfferedMedia> {
             mid: at.to_string(),
             protocol: "UDP/TLS/RTP/SAVPF".into(),
             formats: codecs.iter().map(|codec| codec.payload_type.to_string()).collect(),
+            live: true,
             receives: true,
             codecs,
             extensions,
             measures_round_trip: true,
+            reduced_size: true,
         }
     };
     stream.tracks.iter().enumerate().map(media).collect()
@@ -40,8 +44,10 @@ pub fn own_media(stream: &StreamMedia) -> Vec<OfferedMedia> {
 /// Payload types of a track, best first, each picture's with a retransmission stream.
 fn codecs(track: &Track) -> Vec<OfferedCodec> {
     let entry = |payload_type, name: &str, fmtp| {
-        let (name, clock_rate) = (name.to_owned(), track.codec.clock_rate());
-        OfferedCodec { payload_type, name, clock_rate, fmtp }
+        let clock_rate = track.codec.clock_rate();
+        let (name, map) = (name.to_owned(), format!("{name}/{clock_rate}"));
+        let feedback = FEEDBACK.map(str::to_owned).to_vec();
+        OfferedCodec { payload_type, map, name, clock_rate, fmtp, feedback }
     };
     if track.codec.kind() == MediaKind::Audio {
         return vec![entry(AUDIO, track.codec.name(), parameters(track).remove(0))];
@@ -92,7 +98,7 @@ pub fn write_offer(own: &[OfferedMedia], stream: &StreamMedia, why: &str, local:
     for (media, track) in own.iter().zip(&stream.tracks) {
         write_own(&mut sdp, media, track, local);
         // Whichever the player takes first has the transport.
-        write_candidates(&mut sdp, local, true);
+        write_candidates(&mut sdp, local);
     }
     sdp
 }
@@ -102,6 +108,7 @@ fn write_own(sdp: &mut String, media: &OfferedMedia, track: &Track, local: &Loca
     let entry = |offered: &OfferedCodec| Entry {
         payload_type: offered.payload_type,
         fmtp: fmtp(codec, offered, profile),
+        feedback: feedback(offered),
         retransmission: media
             .retransmission(offered)
             .map(|payload_type| Retransmission { payload_type, ssrc: retransmission_ssrc }),

@@ -28,26 +28,41 @@ pub struct Entry {
     pub payload_type: u8,
     /// The `a=fmtp` parameters; empty without.
     pub fmtp: String,
+    /// The `a=rtcp-fb` of a picture.
+    pub feedback: Vec<&'static str>,
     /// How lost packets are resent.
     pub retransmission: Option<Retransmission>,
+}
+
+/// How every media description begins, on this port and with these formats.
+pub fn write_head(
+    sdp: &mut String,
+    media: &OfferedMedia,
+    (port, formats): (u16, &str),
+    setup: &str,
+    local: &Local<'_>,
+) {
+    write!(
+        sdp,
+        "m={} {port} {} {formats}\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=setup:{setup}\r\n",
+        media.media, media.protocol, local.ufrag, local.password
+    )
+    .expect("writing to a string");
+    if !media.mid.is_empty() {
+        write!(sdp, "a=mid:{}\r\n", media.mid).expect("writing to a string");
+    }
 }
 
 /// A media description that carries media.
 pub fn write_media(sdp: &mut String, media: &OfferedMedia, sent: &Sent, local: &Local<'_>) {
     let Sent { codec, entries, mid_extension, playout_delay_extension, ssrc, setup } = sent;
-    let (protocol, name, clock_rate) = (&media.protocol, codec.name(), codec.clock_rate());
-    let kind = media_name(codec.kind());
+    let (kind, name, clock_rate) = (media_name(codec.kind()), codec.name(), codec.clock_rate());
     let channels = if *codec == Codec::Opus { "/2" } else { "" };
     let formats =
         entries.iter().flat_map(|entry| [Some(entry.payload_type), entry.retransmission.map(|rtx| rtx.payload_type)]);
-    let formats = formats.flatten().map(|format| format!(" {format}")).collect::<String>();
+    let formats = formats.flatten().map(|format| format.to_string()).collect::<Vec<_>>().join(" ");
+    write_head(sdp, media, (9, &formats), setup, local);
     let mut line = |text: std::fmt::Arguments<'_>| write!(sdp, "{text}\r\n").expect("writing to a string");
-    line(format_args!("m={kind} 9 {protocol}{formats}"));
-    line(format_args!("c=IN IP4 0.0.0.0"));
-    line(format_args!("a=ice-ufrag:{}", local.ufrag));
-    line(format_args!("a=ice-pwd:{}", local.password));
-    line(format_args!("a=setup:{setup}"));
-    line(format_args!("a=mid:{}", media.mid));
     if let Some(id) = mid_extension {
         line(format_args!("a=extmap:{id} {MID}"));
     }
@@ -58,17 +73,19 @@ pub fn write_media(sdp: &mut String, media: &OfferedMedia, sent: &Sent, local: &
     line(format_args!("a=msid:dragonfork {kind}"));
     line(format_args!("a=rtcp-mux"));
     line(format_args!("a=rtcp-mux-only"));
-    line(format_args!("a=rtcp-rsize"));
+    if media.reduced_size {
+        line(format_args!("a=rtcp-rsize"));
+    }
     if media.measures_round_trip {
         line(format_args!("a=rtcp-xr:rcvr-rtt=all"));
     }
-    for Entry { payload_type, fmtp, retransmission } in entries {
+    for Entry { payload_type, fmtp, feedback, retransmission } in entries {
         line(format_args!("a=rtpmap:{payload_type} {name}/{clock_rate}{channels}"));
         if !fmtp.is_empty() {
             line(format_args!("a=fmtp:{payload_type} {fmtp}"));
         }
         if codec.kind() == MediaKind::Video {
-            for feedback in ["nack", "nack pli", "ccm fir"] {
+            for feedback in feedback {
                 line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
             }
         }

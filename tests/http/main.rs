@@ -8,6 +8,7 @@ mod issuer;
 mod jwks;
 mod limits;
 mod listener;
+mod offers;
 mod page;
 mod process;
 mod relays;

@@ -49,7 +49,8 @@ impl Session {
             password: String::new(),
             fingerprint: String::new(),
             setup: "actpass".into(),
-            tag: None,
+            bundle: Vec::new(),
+            carrier: 0,
             media: own.clone(),
             candidates: Vec::new(),
         };

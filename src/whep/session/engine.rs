@@ -93,7 +93,7 @@ impl Engine {
         let tap = Arc::new(KeyTap::new(settings.provider.clone()));
         let (deliver, heard) = channel();
         let mut media = MediaEngine::default();
-        for (codec, OfferedCodec { payload_type, name: _, clock_rate: _, fmtp }) in codecs {
+        for (codec, OfferedCodec { payload_type, map: _, name: _, clock_rate: _, fmtp, feedback: _ }) in codecs {
             let parameters =
                 RTCRtpCodecParameters { rtp_codec: engine_codec(codec, fmtp), payload_type: *payload_type };
             media.register_codec(parameters, engine_kind(codec))?;

@@ -28,6 +28,7 @@ mod bad_input;
 mod changes;
 mod codecs;
 mod endings;
+mod files;
 mod hostile;
 mod ice;
 mod joins;

@@ -30,8 +30,8 @@ const PENDING: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(10);
 /// While nobody asks, sessions that are over are looked for this often.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
-/// Loads that are remembered of a session.
-const MAX_LOADED: usize = 128;
+/// Loads that are remembered of clients that look the same; more are looked through for those that are long ago.
+const MAX_LOADS: usize = 1024;
 /// Files of which the playlist is known; playlists that were asked for least recently are forgotten first.
 const MAX_NAMED: usize = 65_536;
 /// Sessions at a time, pending ones too; of more nothing is counted.
@@ -160,11 +160,42 @@ impl Summary {
 #[derive(Debug)]
 pub struct Sessions {
     idle: Duration,
-    groups: HashMap<(Look, Name), Vec<Session>>,
+    groups: HashMap<(Look, Name), Group>,
     named: HashMap<Name, Named>,
     ended: Summary,
     next: u64,
     expired_at: Option<Instant>,
+    /// Sessions of all groups.
+    count: usize,
+}
+
+/// Clients that look the same and watch the same.
+#[derive(Debug, Default)]
+struct Group {
+    /// Whoever loads a file first is the first of them, whoever loads it next the second, and so on. So the last one is
+    /// the first to be idle when one of them leaves.
+    sessions: Vec<Session>,
+    /// How often a file was loaded, from which octet on, and when it last was.
+    loads: HashMap<(Name, u64), (usize, Instant)>,
+}
+
+impl Group {
+    /// Which of them loads this.
+    fn place(&mut self, file: &Name, from: u64, idle: Duration, now: Instant) -> usize {
+        if self.loads.len() >= MAX_LOADS {
+            self.loads.retain(|_, (_, at)| now.saturating_duration_since(*at) < idle);
+        }
+        if self.loads.len() >= MAX_LOADS {
+            self.loads.clear();
+        }
+        let (times, at) = self.loads.entry((file.clone(), from)).or_insert((0, now));
+        if now.saturating_duration_since(*at) >= idle {
+            *times = 0;
+        }
+        *at = now;
+        *times += 1;
+        (*times - 1).min(self.sessions.len())
+    }
 }
 
 /// Where a file was named.
@@ -180,7 +211,6 @@ struct Session {
     created_at: u64,
     is_active: bool,
     seen: Instant,
-    loaded: VecDeque<(Name, u64)>,
     tally: Arc<Tally>,
     samples: VecDeque<(Instant, Octets)>,
 }
@@ -233,6 +263,7 @@ impl Sessions {
             ended: Summary::default(),
             next: 0,
             expired_at: None,
+            count: 0,
         }
     }
 
@@ -250,14 +281,12 @@ impl Sessions {
         self.forget_playlists();
         self.expire_at_times(now.instant);
         let stream = self.stream(playlist).unwrap_or_else(|| playlist.clone());
-        let begins = !self.groups.contains_key(&(look.clone(), stream.clone()));
-        if begins && !self.has_room(now.instant) {
-            return None;
-        }
-        let session = begins.then(|| self.begin(now));
-        let group = self.groups.entry((look, stream)).or_default();
-        group.extend(session);
-        let session = group.first_mut()?;
+        let key = (look, stream);
+        let begins = self.groups.get(&key).is_none_or(|group| group.sessions.is_empty());
+        let session = if begins { Some(self.begin(now)?) } else { None };
+        let group = self.groups.entry(key).or_default();
+        group.sessions.extend(session);
+        let session = group.sessions.first_mut()?;
         if !session.is_active {
             session.seen = now.instant;
         }
@@ -269,26 +298,17 @@ impl Sessions {
         let stream = self.stream(file)?;
         self.expire_at_times(now.instant);
         let key = (look, stream);
-        let load = (file.clone(), from);
-        let is_free = |session: &Session| !session.loaded.contains(&load);
-        let at = self.groups.get(&key).and_then(|group| group.iter().position(is_free));
-        if at.is_none() && !self.has_room(now.instant) {
-            return None;
-        }
-        let session = at.is_none().then(|| self.begin(now));
+        let idle = self.idle;
+        let place = self.groups.get_mut(&key).map(|group| group.place(file, from, idle, now.instant));
+        let is_new = place.is_none_or(|place| place >= self.groups[&key].sessions.len());
+        let session = if is_new { Some(self.begin(now)?) } else { None };
         let group = self.groups.entry(key).or_default();
-        group.extend(session);
-        let session = match at {
-            Some(at) => &mut group[at],
-            None => group.last_mut()?,
-        };
+        group.sessions.extend(session);
+        let place = place.unwrap_or_else(|| group.place(file, from, idle, now.instant).min(group.sessions.len() - 1));
+        let session = group.sessions.get_mut(place)?;
         session.is_active = true;
         session.seen = now.instant;
         session.sample(now.instant);
-        session.loaded.push_back(load);
-        if session.loaded.len() > MAX_LOADED {
-            session.loaded.pop_front();
-        }
         Some(session.tally.clone())
     }
 
@@ -310,21 +330,32 @@ impl Sessions {
 
     fn shown(&self, now: Instant) -> impl Iterator<Item = Active> {
         self.groups.iter().flat_map(move |((look, stream), group)| {
-            group.iter().filter(|session| session.is_active).map(move |session| session.show(look, stream, now))
+            group
+                .sessions
+                .iter()
+                .filter(|session| session.is_active)
+                .map(move |session| session.show(look, stream, now))
         })
     }
 
-    fn begin(&mut self, now: Now) -> Session {
+    /// A session that is new; `None` where there are too many.
+    fn begin(&mut self, now: Now) -> Option<Session> {
+        if self.count >= MAX_SESSIONS {
+            self.expire(now.instant);
+        }
+        if self.count >= MAX_SESSIONS {
+            return None;
+        }
         self.next += 1;
-        Session {
+        self.count += 1;
+        Some(Session {
             id: self.next,
             created_at: now.unix,
             is_active: false,
             seen: now.instant,
-            loaded: VecDeque::new(),
             tally: Arc::default(),
             samples: VecDeque::from([(now.instant, Octets::default())]),
-        }
+        })
     }
 
     /// The uppermost playlist that leads to a file; `None` where nothing does.
@@ -339,13 +370,6 @@ impl Sessions {
         Some(playlist.clone())
     }
 
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.groups.len() >= MAX_SESSIONS {
-            self.expire(now);
-        }
-        self.groups.len() < MAX_SESSIONS
-    }
-
     /// Looking at every session for each request would be much work for little.
     fn expire_at_times(&mut self, now: Instant) {
         let is_due = |at: Instant| now.saturating_duration_since(at) >= EXPIRE_INTERVAL;
@@ -356,16 +380,17 @@ impl Sessions {
 
     fn expire(&mut self, now: Instant) {
         self.expired_at = Some(now);
-        let Self { idle, groups, ended, .. } = self;
+        let Self { idle, groups, ended, count, .. } = self;
         groups.retain(|(look, stream), group| {
-            group.retain(|session| {
+            group.sessions.retain(|session| {
                 let is_over = session.is_over(*idle, now);
                 if is_over && session.is_active {
                     ended.add(&session.show(look, stream, now));
                 }
+                *count -= usize::from(is_over);
                 !is_over
             });
-            !group.is_empty()
+            !group.sessions.is_empty()
         });
     }
 

@@ -161,3 +161,27 @@ fn a_playlist_in_a_circle_ends_nothing() {
     bench.load("a", "/1.ts", 0);
     assert_eq!(bench.active(1).len(), 1);
 }
+
+#[test]
+fn a_client_that_loads_one_file_for_ever_does_not_fill_the_memory() {
+    let mut bench = Bench::new();
+    bench.playlist("a", "/cam.m3u8", &["1.ts"], 0);
+    let now = bench.now(0);
+    for _ in 0..MAX_SESSIONS + 10 {
+        bench.sessions.handle_load(look("a"), &name("/1.ts"), 0, now);
+    }
+    assert_eq!(bench.active(1).len(), MAX_SESSIONS);
+    assert!(bench.playlist("b", "/cam.m3u8", &["1.ts"], 1).is_none());
+    assert_eq!(bench.active(40), []);
+    assert!(bench.playlist("b", "/cam.m3u8", &["1.ts"], 40).is_some());
+}
+
+#[test]
+fn a_file_that_was_loaded_long_ago_may_be_loaded_again() {
+    let mut bench = Bench::new();
+    bench.playlist("a", "/film.m3u8", &["1.ts", "2.ts"], 0);
+    bench.load("a", "/1.ts", 0);
+    bench.load("a", "/2.ts", 20);
+    bench.load("a", "/1.ts", 40);
+    assert_eq!(bench.active(41).len(), 1);
+}

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -24,7 +24,7 @@ pub struct DiskFiles {
     directory: PathBuf,
     descriptor: OwnedFd,
     limit: Option<u64>,
-    usage: Mutex<Usage>,
+    usage: Arc<Mutex<Usage>>,
     uploads: AtomicU64,
 }
 
@@ -38,7 +38,7 @@ impl DiskFiles {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        let usage = Mutex::new(Usage { limit, ..Usage::default() });
+        let usage = Arc::new(Mutex::new(Usage { limit, ..Usage::default() }));
         Ok(Self { directory, descriptor, limit, usage, uploads: AtomicU64::new(0) })
     }
 
@@ -134,7 +134,8 @@ impl Filesystem for DiskFiles {
         let unfinished = self.directory.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
         let place = self.folder(&name)?.join(name.file());
         let file = File::create_new(&unfinished).map_err(|error| failed(&name, &error))?;
-        let mut upload = DiskUpload { name, file, unfinished, place, room, written: 0 };
+        let usage = self.usage.clone();
+        let upload = DiskUpload { name, file, unfinished, place, room, written: 0, usage };
         upload.fits(declared.unwrap_or_default())?;
         Ok(Box::new(upload))
     }
@@ -190,10 +191,12 @@ struct DiskUpload {
     /// The cap, and what was left of it.
     room: Option<(u64, u64)>,
     written: u64,
+    /// What is known of the directory until it is looked at again.
+    usage: Arc<Mutex<Usage>>,
 }
 
 impl DiskUpload {
-    fn fits(&mut self, octets: u64) -> Result<(), Refused> {
+    fn fits(&self, octets: u64) -> Result<(), Refused> {
         match self.room {
             Some((limit, left)) if octets > left => Err(Refused::Full { kind: Kind::Disk, octets, limit }),
             _ => Ok(()),
@@ -215,6 +218,9 @@ impl Upload for DiskUpload {
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Refused::Taken(self.name.clone()),
             _ => failed(&self.name, &error),
         })?;
+        let mut usage = self.usage.lock().expect("nothing panics while it is held");
+        usage.octets += self.written;
+        usage.files += u64::from(is_new);
         Ok(is_new)
     }
 }
@@ -345,6 +351,7 @@ mod tests {
         let full = Refused::Full { kind: Kind::Disk, octets: 5, limit: 10 };
         assert_eq!(bench.put("/2.ts", "12345"), Err(full));
         assert_eq!(bench.put("/2.ts", "1234"), Ok(true));
+        assert!(bench.put("/3.ts", "1").is_err(), "what was written counts at once");
     }
 
     #[test]

@@ -101,8 +101,7 @@ async fn until_viewers(program: &Program, reference: &str, wanted: usize) -> u64
 #[tokio::test]
 async fn a_process_plays_by_webrtc_and_by_hls_of_both_kinds_at_once_and_viewers_are_counted() {
     let _turn = turn::shared().await;
-    let program =
-        program(&[("CORE_SESSIONS_IP_IGNORELIST", ""), ("CORE_SESSIONS_SESSION_TIMEOUT_SEC", "5")]).await;
+    let program = program(&[("CORE_SESSIONS_IP_IGNORELIST", ""), ("CORE_SESSIONS_SESSION_TIMEOUT_SEC", "5")]).await;
     let base = memory(&program);
     let keep = "-hls_list_size 4 -hls_flags delete_segments";
     let manifest = source("both")
@@ -154,8 +153,11 @@ async fn a_rule_leaves_the_newest_segments_and_only_a_deletion_purges() {
     until_files(&program, "cam", "eight segments, and five at most are left", is_tidy).await;
     // FFmpeg fails and comes back, the manifest changes, and the process is suspended: the files stay.
     let id = program.ffmpeg("cam.m3u8").await;
-    rustix::process::kill_process(rustix::process::Pid::from_raw(id as i32).expect("an id"), rustix::process::Signal::KILL)
-        .expect("it runs");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(id as i32).expect("an id"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("it runs");
     program.until("cam", "is started again", |process| process["status"]["restarts"] == 1).await;
     assert!(files(&program, "mem", "cam").await.len() > 3);
     program.until_state("cam", "Running").await;

@@ -68,6 +68,8 @@ pub struct Config {
     pub strict_etag: bool,
     /// The files that are served.
     pub files: Files,
+    /// Answer an offer without a common codec with a counter-offer; else with a problem.
+    pub counter_offer: bool,
 }
 
 /// Who answers, in `GET /api`.
@@ -99,6 +101,7 @@ struct App {
     ice_servers: ice::IceServers,
     strict_etag: bool,
     files: Files,
+    counter_offer: bool,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -122,6 +125,7 @@ pub fn router(config: Config) -> Router {
         turn_auth,
         strict_etag,
         files,
+        counter_offer,
     } = config;
     let app = Arc::new(App {
         identity,
@@ -134,6 +138,7 @@ pub fn router(config: Config) -> Router {
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
         files,
+        counter_offer,
     });
     let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
     let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
@@ -205,6 +210,7 @@ mod tests {
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
             files: Files::default(),
+            counter_offer: true,
         });
         async fn broken() {
             panic!("a bug");

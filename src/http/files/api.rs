@@ -13,10 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{answer, blocking, name, upload};
 use crate::files::{self, Entry, Filesystem, Glob, Kind, Order, Sort};
-use crate::http::access::Access;
-use crate::http::problem::Problem;
-use crate::http::token::Action;
-use crate::http::{App, Shared};
+use crate::http::{App, Shared, access::Access, problem::Problem, token::Action};
 
 /// One filesystem as it is shown.
 #[derive(Serialize)]

@@ -11,8 +11,7 @@ use headers::HeaderMapExt;
 use headers::authorization::{Authorization, Basic};
 use subtle::ConstantTimeEq;
 
-use crate::http::problem::Problem;
-use crate::http::{App, client};
+use crate::http::{App, client, problem::Problem};
 
 /// One name and password. Debug shows neither.
 #[derive(Clone)]

@@ -12,8 +12,7 @@ use http_body_util::BodyExt;
 
 use super::blocking;
 use crate::files::{Filesystem, Name, Upload};
-use crate::http::body;
-use crate::http::problem::Problem;
+use crate::http::{body, problem::Problem};
 
 /// Between two pieces of a file. A segment comes as fast as its picture is made, which can be slow.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -31,14 +30,22 @@ pub async fn take(files: Arc<dyn Filesystem>, name: Name, request: Request<Body>
     let location = HeaderValue::from_str(request.uri().path())
         .map_err(|_| Problem::malformed("the path holds what no header can"))?;
     let declared = headers.typed_get::<ContentLength>().map(|length| length.0);
-    let upload = blocking(move || files.upload(name, declared)).await.map_err(Problem::closing)?;
-    let upload = receive(upload, request.into_body()).await.map_err(Problem::closing)?;
-    let is_new = blocking(move || upload.finish()).await?;
+    // FFmpeg closes the connection behind the last octet, without waiting for an answer; then nobody asks for this answer
+    // any more, and the file has to take its place all the same.
+    let taken = tokio::spawn(receive(files, name, declared, request.into_body())).await;
+    let is_new = taken.expect("no file makes this program panic").map_err(Problem::closing)?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
     Ok((status, [(CONTENT_LOCATION, location)]).into_response())
 }
 
-async fn receive(mut upload: Box<dyn Upload>, mut body: Body) -> Result<Box<dyn Upload>, Problem> {
+/// Puts a body into its place; true where there was no file.
+async fn receive(
+    files: Arc<dyn Filesystem>,
+    name: Name,
+    declared: Option<u64>,
+    mut body: Body,
+) -> Result<bool, Problem> {
+    let mut upload = blocking(move || files.upload(name, declared)).await?;
     let mut piece: Vec<u8> = Vec::new();
     loop {
         let frame = tokio::time::timeout(PAUSE, body.frame()).await.map_err(|_| {
@@ -54,7 +61,8 @@ async fn receive(mut upload: Box<dyn Upload>, mut body: Body) -> Result<Box<dyn 
             (upload, piece) = write(upload, piece).await?;
         }
     }
-    Ok(write(upload, piece).await?.0)
+    let (upload, _) = write(upload, piece).await?;
+    blocking(move || upload.finish()).await
 }
 
 /// Passes a piece on; its room comes back empty.

@@ -7,7 +7,7 @@ use super::{get, header, put, writer};
 use crate::house::{House, PATIENCE, Wishes, problem};
 
 async fn house() -> House {
-    House::new(Wishes { webrtc: false, ..Wishes::default() }).await
+    House::new(Wishes { webrtc: false, memory: (4 << 20, false), ..Wishes::default() }).await
 }
 
 /// A PUT whose body comes in chunks as FFmpeg sends it; the head is sent.
@@ -89,6 +89,26 @@ async fn a_file_is_there_when_its_body_has_ended_and_the_old_one_until_then() {
     stream.write_all(b"0\r\n\r\n").await.expect("it is taken");
     assert_eq!(status(&mut stream).await, "204");
     assert_eq!(get(&house, "/memfs/a.ts").await.text().await.expect("text"), "second");
+}
+
+#[tokio::test]
+async fn a_writer_that_closes_behind_the_last_octet_has_written() {
+    let house = house().await;
+    let large = "x".repeat(600_000);
+    for number in 0..20 {
+        let path = format!("/memfs/{}.ts", number % 2);
+        put(&house, &path, "old").await;
+        let mut stream = chunked(&house, &path).await;
+        chunk(&mut stream, &large).await;
+        stream.write_all(b"0\r\n\r\n").await.expect("it is taken");
+        drop(stream);
+        let deadline = Instant::now() + PATIENCE;
+        while get(&house, &path).await.text().await.expect("text").len() != large.len() {
+            assert!(Instant::now() < deadline, "file {number} is lost");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        writer(&house, "DELETE", &path).send().await.expect("it is answered");
+    }
 }
 
 #[tokio::test]

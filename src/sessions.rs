@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::files::Name;
 
-pub use playlist::references;
+pub use playlist::{Reference, references};
 
 /// A session that has asked for a playlist alone is gone after this.
 const PENDING: Duration = Duration::from_secs(5);
@@ -202,6 +202,7 @@ impl Group {
 #[derive(Debug)]
 struct Named {
     playlist: Name,
+    is_segment: bool,
     seen: Instant,
 }
 
@@ -272,16 +273,22 @@ impl Sessions {
         &mut self,
         look: Look,
         playlist: &Name,
-        references: impl Iterator<Item = &'a str>,
+        references: impl Iterator<Item = Reference<'a>>,
         now: Now,
     ) -> Option<Arc<Tally>> {
-        for file in references.filter_map(|reference| playlist.resolve(reference)).filter(|file| file != playlist) {
-            self.named.insert(file, Named { playlist: playlist.clone(), seen: now.instant });
+        for Reference { uri, is_segment } in references {
+            if let Some(file) = playlist.resolve(uri).filter(|file| file != playlist) {
+                self.named.insert(file, Named { playlist: playlist.clone(), is_segment, seen: now.instant });
+            }
         }
         self.forget_playlists();
         self.expire_at_times(now.instant);
         let stream = self.stream(playlist).unwrap_or_else(|| playlist.clone());
-        let key = (look, stream);
+        self.first((look, stream), now)
+    }
+
+    /// What counts the octets that belong to no one viewer of a group more than to another.
+    fn first(&mut self, key: (Look, Name), now: Now) -> Option<Arc<Tally>> {
         let begins = self.groups.get(&key).is_none_or(|group| group.sessions.is_empty());
         let session = if begins { Some(self.begin(now)?) } else { None };
         let group = self.groups.entry(key).or_default();
@@ -298,6 +305,9 @@ impl Sessions {
         let stream = self.stream(file)?;
         self.expire_at_times(now.instant);
         let key = (look, stream);
+        if !self.named.get(file)?.is_segment {
+            return self.first(key, now);
+        }
         let idle = self.idle;
         let place = self.groups.get_mut(&key).map(|group| group.place(file, from, idle, now.instant));
         let is_new = place.is_none_or(|place| place >= self.groups[&key].sessions.len());

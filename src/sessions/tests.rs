@@ -16,9 +16,10 @@ impl Bench {
         Now { instant: self.begin + Duration::from_secs(second), unix: 1000 + second }
     }
 
-    fn playlist(&mut self, who: &str, playlist: &str, references: &[&str], second: u64) -> Option<Arc<Tally>> {
+    fn playlist<'a>(&mut self, who: &str, playlist: &str, references: &[&'a str], second: u64) -> Option<Arc<Tally>> {
         let now = self.now(second);
-        self.sessions.handle_playlist(look(who), &name(playlist), references.iter().copied(), now)
+        let named = |uri: &'a str| Reference { uri, is_segment: !uri.contains("init") };
+        self.sessions.handle_playlist(look(who), &name(playlist), references.iter().copied().map(named), now)
     }
 
     /// Loads a file of 1000 octets.
@@ -184,4 +185,20 @@ fn a_file_that_was_loaded_long_ago_may_be_loaded_again() {
     bench.load("a", "/2.ts", 20);
     bench.load("a", "/1.ts", 40);
     assert_eq!(bench.active(41).len(), 1);
+}
+
+#[test]
+fn an_initialization_section_may_be_loaded_again_and_again_and_its_octets_count() {
+    let mut bench = Bench::new();
+    bench.playlist("a", "/cam.m3u8", &["init.mp4", "1.m4s", "2.m4s"], 0);
+    for second in 1..3 {
+        bench.load("a", "/init.mp4", second);
+        bench.load("a", "/init.mp4", second);
+        bench.load("a", &format!("/{second}.m4s"), second);
+    }
+    let active = bench.active(3);
+    assert_eq!(active.iter().map(|session| session.octets.sent).collect::<Vec<_>>(), [6000]);
+    bench.playlist("b", "/cam.m3u8", &["init.mp4", "1.m4s", "2.m4s"], 3);
+    bench.load("b", "/init.mp4", 3);
+    assert_eq!(bench.active(3).len(), 1, "without a segment nobody watches");
 }

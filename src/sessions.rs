@@ -10,11 +10,12 @@
 //!
 //! This room never knows what time it is, nor how requests and answers travel.
 
+mod group;
 mod playlist;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,16 +23,11 @@ use std::time::{Duration, Instant};
 
 use crate::files::Name;
 
+use group::{Group, Session};
 pub use playlist::{Reference, references};
 
-/// A session that has asked for a playlist alone is gone after this.
-const PENDING: Duration = Duration::from_secs(5);
-/// Bandwidth is that of this time.
-const WINDOW: Duration = Duration::from_secs(10);
 /// While nobody asks, sessions that are over are looked for this often.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
-/// Loads that are remembered of clients that look the same; more are looked through for those that are long ago.
-const MAX_LOADS: usize = 1024;
 /// Files of which the playlist is known; playlists that were asked for least recently are forgotten first.
 const MAX_NAMED: usize = 65_536;
 /// Sessions at a time, pending ones too; of more nothing is counted.
@@ -169,89 +165,12 @@ pub struct Sessions {
     count: usize,
 }
 
-/// Clients that look the same and watch the same.
-#[derive(Debug, Default)]
-struct Group {
-    /// Whoever loads a file first is the first of them, whoever loads it next the second, and so on. So the last one is
-    /// the first to be idle when one of them leaves.
-    sessions: Vec<Session>,
-    /// How often a file was loaded, from which octet on, and when it last was.
-    loads: HashMap<(Name, u64), (usize, Instant)>,
-}
-
-impl Group {
-    /// Which of them loads this.
-    fn place(&mut self, file: &Name, from: u64, idle: Duration, now: Instant) -> usize {
-        if self.loads.len() >= MAX_LOADS {
-            self.loads.retain(|_, (_, at)| now.saturating_duration_since(*at) < idle);
-        }
-        if self.loads.len() >= MAX_LOADS {
-            self.loads.clear();
-        }
-        let (times, at) = self.loads.entry((file.clone(), from)).or_insert((0, now));
-        if now.saturating_duration_since(*at) >= idle {
-            *times = 0;
-        }
-        *at = now;
-        *times += 1;
-        (*times - 1).min(self.sessions.len())
-    }
-}
-
 /// Where a file was named.
 #[derive(Debug)]
 struct Named {
     playlist: Name,
     is_segment: bool,
     seen: Instant,
-}
-
-#[derive(Debug)]
-struct Session {
-    id: u64,
-    created_at: u64,
-    is_active: bool,
-    seen: Instant,
-    tally: Arc<Tally>,
-    samples: VecDeque<(Instant, Octets)>,
-}
-
-impl Session {
-    fn is_over(&self, idle: Duration, now: Instant) -> bool {
-        let limit = if self.is_active { idle } else { idle.min(PENDING) };
-        now.saturating_duration_since(self.seen) >= limit
-    }
-
-    fn sample(&mut self, now: Instant) {
-        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((now, self.tally.octets()));
-    }
-
-    /// Bits a second from and to the client.
-    fn rates(&self, now: Instant) -> (f64, f64) {
-        let Some((at, before)) = self.samples.front() else { return (0.0, 0.0) };
-        let (octets, seconds) = (self.tally.octets(), now.saturating_duration_since(*at).as_secs_f64().max(1.0));
-        let rate = |now: u64, before: u64| 8.0 * now.saturating_sub(before) as f64 / seconds;
-        (rate(octets.received, before.received), rate(octets.sent, before.sent))
-    }
-
-    fn show(&self, look: &Look, stream: &Name, now: Instant) -> Active {
-        let (received_rate, sent_rate) = self.rates(now);
-        let file = stream.file();
-        Active {
-            id: self.id,
-            reference: file.rsplit_once('.').map_or(file, |(name, _)| name).to_owned(),
-            created_at: self.created_at,
-            local: stream.as_str().to_owned(),
-            remote: look.address,
-            agent: look.agent.clone(),
-            octets: self.tally.octets(),
-            received_rate,
-            sent_rate,
-        }
-    }
 }
 
 impl Sessions {
@@ -358,14 +277,7 @@ impl Sessions {
         }
         self.next += 1;
         self.count += 1;
-        Some(Session {
-            id: self.next,
-            created_at: now.unix,
-            is_active: false,
-            seen: now.instant,
-            tally: Arc::default(),
-            samples: VecDeque::from([(now.instant, Octets::default())]),
-        })
+        Some(Session::new(self.next, now))
     }
 
     /// The uppermost playlist that leads to a file; `None` where nothing does.

@@ -46,11 +46,17 @@ impl Group {
 /// One viewer.
 #[derive(Debug)]
 pub struct Session {
+    /// Unique while the program runs.
     pub id: u64,
+    /// When it began, Unix seconds.
     pub created_at: u64,
+    /// It has loaded media.
     pub is_active: bool,
+    /// When it was last heard of.
     pub seen: Instant,
+    /// Its octets.
     pub tally: Arc<Tally>,
+    /// Its octets at some times, oldest first.
     pub samples: VecDeque<(Instant, Octets)>,
 }
 
@@ -67,11 +73,13 @@ impl Session {
         }
     }
 
+    /// It has loaded nothing for too long.
     pub fn is_over(&self, idle: Duration, now: Instant) -> bool {
         let limit = if self.is_active { idle } else { idle.min(PENDING) };
         now.saturating_duration_since(self.seen) >= limit
     }
 
+    /// Remembers its octets at this time, for its bandwidth.
     pub fn sample(&mut self, now: Instant) {
         while self.samples.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
             self.samples.pop_front();
@@ -87,6 +95,7 @@ impl Session {
         (rate(octets.received, before.received), rate(octets.sent, before.sent))
     }
 
+    /// It as it is shown.
     pub fn show(&self, look: &Look, stream: &Name, now: Instant) -> Active {
         let (received_rate, sent_rate) = self.rates(now);
         let file = stream.file();

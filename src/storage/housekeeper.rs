@@ -28,6 +28,7 @@ pub struct Housekeeper {
 }
 
 impl Housekeeper {
+    /// One that has not looked yet.
     pub fn new(handle: Handle, events: UnboundedSender<Event>) -> Self {
         Self { handle, events, disk_looked: None, is_full: false }
     }

@@ -11,6 +11,7 @@ use crate::files::{Content, Entry, Filesystem, Kind, Memory, Name, Opened, Refus
 pub struct MemoryFiles(Arc<Mutex<Memory>>);
 
 impl MemoryFiles {
+    /// Shares a memory filesystem.
     pub fn new(memory: Memory) -> Self {
         Self(Arc::new(Mutex::new(memory)))
     }
@@ -98,7 +99,7 @@ impl Drop for MemoryUpload {
 /// Half of the memory that this program may use, in octets: of the machine's, or of its control group's.
 pub fn half_of_all() -> u64 {
     let info = rustix::system::sysinfo();
-    let machine = u64::try_from(info.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(info.mem_unit));
+    let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
     let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|groups| group_limit(&groups));
     group.map_or(machine, |group| group.min(machine)) / 2
 }

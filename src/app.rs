@@ -1,6 +1,7 @@
 //! The composition root of each mode: the only place where IO rooms meet.
 
 mod credentials;
+mod files;
 mod keepers;
 mod links;
 mod listen;

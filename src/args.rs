@@ -4,6 +4,7 @@
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
 mod access;
+mod storage;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use access::{Access, Algorithm, KeySource};
+pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
@@ -61,6 +63,9 @@ pub struct Standalone {
     /// Directory of the files that processes write; FFmpeg runs in it.
     #[arg(long, env = "CORE_STORAGE_DISK_DIR", default_value = "./data", value_name = "DIR")]
     pub storage_disk_dir: PathBuf,
+    /// Where files are kept and how they are served.
+    #[command(flatten)]
+    pub storage: Storage,
     /// The WebRTC gateway as a whole.
     #[arg(long, env = "CORE_WEBRTC_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_enable: bool,

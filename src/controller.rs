@@ -5,6 +5,7 @@
 //!
 //! This room never performs a step, and never asks anybody anything.
 
+mod cleanup;
 mod conditions;
 mod entry;
 mod machine;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
+use crate::files::Rule;
 use crate::plan::{Key, Plan};
 
 pub use machine::{Controller, Playback};
@@ -56,6 +58,10 @@ pub enum Step {
     Configure(Arc<Plan>),
     /// Stop FFmpeg, close the legs and their viewers.
     Stop(Key),
+    /// From now on these are the cleanup rules of the process.
+    Tidy(Key, Vec<Rule>),
+    /// The process was deleted: once FFmpeg has ended, remove the files that these rules say.
+    Purge(Key, Vec<Rule>),
 }
 
 /// What was seen, of one process.

@@ -10,7 +10,9 @@ mod about;
 mod access;
 mod body;
 mod client;
+mod compress;
 mod cors;
+mod files;
 mod ice;
 pub mod jwks;
 mod login;
@@ -18,6 +20,7 @@ mod page;
 mod problem;
 mod process;
 mod serve;
+mod session;
 mod throttle;
 pub mod token;
 mod whep;
@@ -30,11 +33,13 @@ use axum::routing::{get, options, post};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 use crate::controller::{self, Snapshot};
 use crate::plan::Key;
 use crate::whep::Client;
 
+pub use files::{Files, Login, LoginError, Watch};
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
@@ -61,6 +66,8 @@ pub struct Config {
     pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
     pub strict_etag: bool,
+    /// The files that are served.
+    pub files: Files,
     /// Answer an offer without a common codec with a counter-offer; else with a problem.
     pub counter_offer: bool,
 }
@@ -93,6 +100,7 @@ struct App {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     ice_servers: ice::IceServers,
     strict_etag: bool,
+    files: Files,
     counter_offer: bool,
 }
 
@@ -116,6 +124,7 @@ pub fn router(config: Config) -> Router {
         ice_servers,
         turn_auth,
         strict_etag,
+        files,
         counter_offer,
     } = config;
     let app = Arc::new(App {
@@ -128,10 +137,12 @@ pub fn router(config: Config) -> Router {
         snapshot,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
+        files,
         counter_offer,
     });
     let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
     let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
+    let memory = || get(files::memory).put(files::write_memory).post(files::write_memory).delete(files::remove_memory);
     let routes = Router::new()
         .route("/", get(page::page))
         .route("/ping", get(about::ping))
@@ -142,6 +153,12 @@ pub fn router(config: Config) -> Router {
         .route("/api/v3/process/{id}", get(process::one))
         .route("/api/v3/process/{id}/log", get(process::log))
         .route("/api/v3/problem", get(process::problems))
+        .route("/memfs/{*name}", memory())
+        .route("/api/v3/fs", get(files::names))
+        .route("/api/v3/fs/{filesystem}", get(files::list))
+        .route("/api/v3/fs/{filesystem}/{*name}", get(files::file).put(files::write).delete(files::remove))
+        .route("/api/v3/session", get(session::summary))
+        .route("/api/v3/session/active", get(session::active))
         .route("/api/v3/whep/{id}", endpoint())
         .route("/api/v3/whep/{id}/{resource}", session())
         .route("/api/v3/process/{id}/whep", endpoint())
@@ -152,10 +169,12 @@ pub fn router(config: Config) -> Router {
 /// What is around every route: no response leaves without it.
 fn surround(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     routes
-        .fallback(problem::no_route)
+        .fallback(files::disk)
         .method_not_allowed_fallback(problem::no_method)
         .layer(from_fn_with_state(app.clone(), access::authorize))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(CompressionLayer::new().compress_when(compress::is_worth_it))
+        .layer(from_fn(files::count))
         .layer(from_fn(cors::everywhere))
         .with_state(app)
 }
@@ -190,6 +209,7 @@ mod tests {
             snapshot,
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
+            files: Files::default(),
             counter_offer: true,
         });
         async fn broken() {

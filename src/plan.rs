@@ -7,6 +7,7 @@
 
 mod argv;
 mod choice;
+mod files;
 mod inventory;
 mod listen;
 mod probe;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::crd;
+use crate::files::Rule;
 use crate::rtp::Codec;
 
 pub use inventory::{FrameOrder, Report};
@@ -116,6 +118,8 @@ pub struct Plan {
     pub stale: Option<Duration>,
     /// Playback by WHEP; `None` without `webrtc.enabled`.
     pub egress: Option<Egress>,
+    /// Which files are removed, and when.
+    pub cleanup: Vec<Rule>,
 }
 
 /// One input or output.

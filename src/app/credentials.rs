@@ -26,6 +26,9 @@ pub struct Stored {
     pub password: String,
     /// Secret that signs tokens.
     pub jwt_secret: String,
+    /// Password for those who write below `/memfs`; files of versions that had no such thing lack it.
+    #[serde(default)]
+    pub memory_password: Option<String>,
 }
 
 /// What holds at this start.
@@ -38,6 +41,8 @@ pub struct Credentials {
     pub password: String,
     /// Secret that signs tokens.
     pub jwt_secret: String,
+    /// Password that was made for those who write below `/memfs`.
+    pub memory_password: String,
     /// The password is the one that the program made, and stands in this file.
     pub password_file: Option<String>,
 }
@@ -46,38 +51,47 @@ pub struct Credentials {
 pub fn load(config: &args::Credentials) -> anyhow::Result<Credentials> {
     let args::Credentials { db_dir, api_auth_username, api_auth_password, api_auth_jwt_secret } = config;
     let path = db_dir.join(FILE);
-    let stored = match std::fs::read_to_string(&path) {
+    let mut stored = match std::fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged: mend it, or remove it to have a new one made", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(db_dir, &path)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(),
         Err(error) => {
             return Err(error).with_context(|| format!("{} cannot be read (CORE_DB_DIR)", path.display()));
         }
     };
-    let Stored { id, username, password, jwt_secret } = stored;
+    if stored.memory_password.is_none() {
+        stored.memory_password = Some(random(24));
+        store(db_dir, &path, &stored)?;
+    }
+    let Stored { id, username, password, jwt_secret, memory_password: made } = stored;
     Ok(Credentials {
         id,
         username: api_auth_username.clone().unwrap_or(username),
         password_file: api_auth_password.is_none().then(|| path.display().to_string()),
         password: api_auth_password.clone().unwrap_or(password),
         jwt_secret: api_auth_jwt_secret.clone().unwrap_or(jwt_secret),
+        memory_password: made.unwrap_or_default(),
     })
 }
 
-fn make(directory: &Path, path: &Path) -> anyhow::Result<Stored> {
-    let stored = Stored {
+fn make() -> Stored {
+    Stored {
         id: uuid::Uuid::new_v4().to_string(),
         username: "admin".into(),
         password: random(24),
         jwt_secret: random(48),
-    };
+        memory_password: None,
+    }
+}
+
+fn store(directory: &Path, path: &Path, stored: &Stored) -> anyhow::Result<()> {
     let store = || -> std::io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         // A start that is cut short leaves no half of a file behind.
         let unfinished = path.with_extension("unfinished");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
-        serde_json::to_writer_pretty(&mut file, &stored)?;
+        serde_json::to_writer_pretty(&mut file, stored)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
         std::fs::rename(&unfinished, path)?;
@@ -85,8 +99,7 @@ fn make(directory: &Path, path: &Path) -> anyhow::Result<Stored> {
     };
     store().with_context(|| {
         format!("{} cannot be written: make the directory writable, or name another one (CORE_DB_DIR)", path.display())
-    })?;
-    Ok(stored)
+    })
 }
 
 /// Letters and digits of the system's secure random source.
@@ -115,6 +128,7 @@ mod tests {
         let second = load(&config).expect("it is read");
         assert_eq!((&first.password, &first.jwt_secret, &first.id), (&second.password, &second.jwt_secret, &second.id));
         assert!(first.password.len() == 24 && first.jwt_secret.len() == 48);
+        assert!(first.memory_password.len() == 24 && first.memory_password == second.memory_password);
         let path = config.db_dir.join(FILE);
         let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -130,6 +144,18 @@ mod tests {
         let loaded = load(&config).expect("it is made");
         assert_eq!((loaded.password.as_str(), loaded.jwt_secret.as_str()), ("mine", "0123456789abcdef"));
         assert_eq!(loaded.password_file, None);
+    }
+
+    #[test]
+    fn a_file_of_a_version_without_memory_files_gets_their_password_and_keeps_the_rest() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = config(directory.path());
+        std::fs::create_dir(&config.db_dir).expect("made");
+        let old = r#"{"id": "i", "username": "u", "password": "p", "jwt_secret": "s"}"#;
+        std::fs::write(config.db_dir.join(FILE), old).expect("written");
+        let first = load(&config).expect("it is read");
+        assert_eq!((first.id.as_str(), first.username.as_str(), first.password.as_str()), ("i", "u", "p"));
+        assert_eq!(load(&config).expect("it is read").memory_password, first.memory_password);
     }
 
     #[test]

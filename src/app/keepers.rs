@@ -10,6 +10,7 @@ use crate::controller::{Observation, Seen, Step};
 use crate::gateway;
 use crate::plan::{EgressPorts, Key, Plan};
 use crate::runner::{Run, Runner};
+use crate::storage;
 
 /// What a keeper is asked to do.
 enum Order {
@@ -31,14 +32,15 @@ pub struct Keepers {
 struct Rooms {
     runner: Arc<Runner>,
     gateway: Option<gateway::Handle>,
+    storage: storage::Handle,
     observations: UnboundedSender<Observation>,
 }
 
 struct Keeper {
     orders: UnboundedSender<Order>,
-    /// Stops that were asked for and that are not done yet.
+    /// Stops and purges that were asked for and that are not done yet.
     stops: usize,
-    /// The last step is a stop.
+    /// The last step is one of these.
     stopped: bool,
 }
 
@@ -47,10 +49,11 @@ impl Keepers {
     pub fn new(
         runner: Arc<Runner>,
         gateway: Option<gateway::Handle>,
+        storage: storage::Handle,
         observations: UnboundedSender<Observation>,
     ) -> Self {
         let (done, finished) = unbounded_channel();
-        let rooms = Rooms { runner, gateway, observations };
+        let rooms = Rooms { runner, gateway, storage, observations };
         Self { rooms, keepers: HashMap::new(), tasks: JoinSet::new(), done, finished }
     }
 
@@ -58,7 +61,8 @@ impl Keepers {
     pub fn perform(&mut self, step: Step) {
         let key = match &step {
             Step::Start(plan) | Step::Replace(plan) | Step::Configure(plan) => plan.key.clone(),
-            Step::Stop(key) => key.clone(),
+            Step::Stop(key) | Step::Purge(key, _) => key.clone(),
+            Step::Tidy(key, rules) => return self.rooms.storage.tidy(key.as_str(), rules.clone()),
         };
         let Self { rooms, keepers, tasks, done, .. } = self;
         let keeper = keepers.entry(key.clone()).or_insert_with(|| {
@@ -66,7 +70,7 @@ impl Keepers {
             tasks.spawn(keep(key, inbox, rooms.clone(), done.clone()));
             Keeper { orders, stops: 0, stopped: false }
         });
-        keeper.stopped = matches!(step, Step::Stop(_));
+        keeper.stopped = matches!(step, Step::Stop(_) | Step::Purge(..));
         keeper.stops += usize::from(keeper.stopped);
         // A keeper ends only when it is let go of, or with a panic that `finished` tells of.
         let _ = keeper.orders.send(Order::Perform(step));
@@ -124,7 +128,12 @@ async fn keep(key: Key, mut orders: UnboundedReceiver<Order>, rooms: Rooms, done
                 run.configure(plan);
             }
             (Order::NoteReordered, Some(run)) => run.note_reordered(),
-            (Order::Perform(Step::Configure(_)) | Order::NoteReordered, None) => {}
+            (Order::Perform(Step::Configure(_) | Step::Tidy(..)) | Order::NoteReordered, None) => {}
+            (Order::Perform(Step::Tidy(..)), Some(_)) => {}
+            (Order::Perform(Step::Purge(_, rules)), _) => {
+                rooms.storage.purge(rules).await;
+                let _ = done.send(key.clone());
+            }
             (Order::Perform(Step::Stop(_)), _) => {
                 // Viewers are told first, so that they need not find out.
                 if let Some(gateway) = &rooms.gateway {

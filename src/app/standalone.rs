@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::{self, Credentials};
+use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
@@ -32,6 +33,7 @@ use crate::process;
 use crate::rtp::Codec;
 use crate::runner::{self, Runner};
 use crate::source;
+use crate::storage::{self, Storage};
 use crate::whep;
 
 /// What is shown is renewed at most this often.
@@ -61,6 +63,9 @@ struct House {
     keepers: Keepers,
     gateway: Option<Gateway>,
     source: source::Watch,
+    storage: Storage,
+    /// The disk directory.
+    directory: String,
     http: JoinHandle<()>,
     http_shutdown: CancellationToken,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -73,12 +78,16 @@ struct News {
     observations: UnboundedReceiver<Observation>,
     runs: UnboundedReceiver<(Key, runner::Event)>,
     gateway: UnboundedReceiver<gateway::Event>,
+    storage: UnboundedReceiver<storage::Event>,
 }
 
 impl House {
     fn build(config: &args::Standalone, credentials: &Credentials) -> anyhow::Result<(Self, Links)> {
         let directory = disk_directory(&config.storage_disk_dir)?;
         let (run_events, runs) = unbounded_channel();
+        let (storage_events, storage_news) = unbounded_channel();
+        let (storage, files) = files::start(&config.storage, &directory, credentials, storage_events)?;
+        let folder = directory.display().to_string();
         let settings = runner::Settings {
             ffmpeg: config.ffmpeg_binary.clone(),
             directory,
@@ -98,20 +107,22 @@ impl House {
         let listener = listen(config.address)?;
         let links = Links { address: listener.local_addr()?, announced };
         let http_shutdown = CancellationToken::new();
-        let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown)?;
+        let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown, files)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), change_sender)?;
         let (observe, observations) = unbounded_channel();
         let house = Self {
             controller: Controller::new(playback),
-            keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), observe),
+            keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), storage.handle().clone(), observe),
             gateway,
             source,
+            storage,
+            directory: folder,
             http,
             http_shutdown,
             snapshot,
-            news: News { changes, observations, runs, gateway: gateway_news },
+            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news },
         };
         Ok((house, links))
     }
@@ -147,7 +158,11 @@ impl House {
                 Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
                 Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
                 Some(event) = self.news.gateway.recv() => self.handle_gateway(event),
+                Some(storage::Event::DiskFull(is_full)) = self.news.storage.recv() => {
+                    self.controller.handle_disk_full(is_full.then(|| self.directory.clone()), now());
+                }
                 tended = self.keepers.tend() => tended.context("the keeper of a process failed")?,
+                () = self.storage.ended() => bail!("the housekeeper of the filesystems ended"),
                 () = self.source.ended() => bail!("the watch over the manifest directory ended"),
                 ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended"))?,
                 () = show => {
@@ -291,6 +306,7 @@ fn http_config(
     credentials: &Credentials,
     whep: Option<whep::Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    files: http::Files,
 ) -> anyhow::Result<(http::Config, Option<Keeper>)> {
     let access = &config.access;
     let (auth, keeper) = if config.api_auth_enable {
@@ -322,6 +338,7 @@ fn http_config(
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,
+        files,
         counter_offer: config.webrtc_counter_offer,
     };
     Ok((config, keeper))

@@ -17,6 +17,10 @@ pub struct Wanted {
     message: String,
 }
 
+/// Why a process that writes files has to wait.
+const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_MAX_SIZE_MBYTES) and no cleanup rule says \
+                         what may go; the process starts again when there is room";
+
 /// The conditions that hold.
 pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
     let mut wanted = vec![accepted(entry), ready(entry)];
@@ -58,6 +62,7 @@ fn ready(entry: &Entry) -> Wanted {
         State::Starting => ("Starting", "FFmpeg has made no progress yet".into()),
         State::Waiting => ("WaitingForPublisher", "FFmpeg listens and nobody has connected yet".into()),
         State::Running => ("Running", String::new()),
+        State::Suspended if entry.is_held => ("DiskFull", DISK_FULL.into()),
         State::Suspended => ("Suspended", "the manifest says suspend".into()),
         State::Reconnecting => ("Reconnecting", ended(entry)),
         State::Finished => ("Finished", ended(entry)),

@@ -24,6 +24,8 @@ pub struct Entry {
     pub plan: Option<Arc<Plan>>,
     /// The newest proven plan, running or suspended.
     pub proven: Option<Arc<Plan>>,
+    /// It has to wait, because it writes files and the disk directory is full.
+    pub is_held: bool,
     /// What was seen.
     pub seen: Observed,
     conditions: Vec<Condition>,
@@ -73,6 +75,7 @@ impl Entry {
             refused: Vec::new(),
             plan: None,
             proven: None,
+            is_held: false,
             seen: Observed::default(),
             conditions: Vec::new(),
             log: Arc::default(),
@@ -118,6 +121,30 @@ impl Entry {
                 Some(Step::Start(plan))
             }
         }
+    }
+
+    /// Whether FFmpeg would write files below this folder if it ran.
+    pub fn wants_to_write_below(&self, folder: &str) -> bool {
+        self.proven.as_ref().is_some_and(|plan| !plan.suspended && plan.writes_below(folder))
+    }
+
+    /// Has it wait; the step for that, where it runs.
+    pub fn hold(&mut self, now: Timestamp) -> Option<Step> {
+        self.is_held = true;
+        let before = self.plan.take();
+        self.seen = Observed { exit: self.seen.exit.take(), ..Observed::default() };
+        self.set_state(State::Suspended, now);
+        before.map(|before| Step::Stop(before.key.clone()))
+    }
+
+    /// It need not wait any longer; the step for that, where it is to run.
+    pub fn let_go(&mut self, now: Timestamp) -> Option<Step> {
+        self.is_held = false;
+        let plan = self.proven.clone().filter(|plan| !plan.suspended)?;
+        self.plan = Some(plan.clone());
+        self.seen = Observed::default();
+        self.set_state(State::Starting, now);
+        Some(Step::Start(plan))
     }
 
     /// Takes what was seen. What still comes of a run that is over, because nothing is to run, changes no state.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Observation, Origin, Problem, Process, Snapshot, Step};
 use crate::crd::RestreamProcess;
@@ -29,6 +30,7 @@ pub struct Controller {
     /// Of the source, and documents that claim a taken id.
     unreadable: Vec<Problem>,
     duplicates: Vec<Problem>,
+    files: Files,
     steps: VecDeque<Step>,
 }
 
@@ -42,6 +44,7 @@ impl Controller {
             shown: BTreeMap::new(),
             unreadable: Vec::new(),
             duplicates: Vec::new(),
+            files: Files::default(),
             steps: VecDeque::new(),
         }
     }
@@ -69,6 +72,20 @@ impl Controller {
                 self.unreadable = problems;
             }
         }
+        self.tend_files(now);
+    }
+
+    /// Takes that the disk directory, which is this folder, is full, or that there is room again (`None`).
+    pub fn handle_disk_full(&mut self, folder: Option<String>, now: Timestamp) {
+        self.files.handle_full(folder);
+        self.tend_files(now);
+    }
+
+    /// What follows for the files of processes, and for the processes that write some.
+    fn tend_files(&mut self, now: Timestamp) {
+        let Self { files, entries, steps, .. } = self;
+        let held = files.tend(entries, steps, now);
+        held.iter().for_each(|key| self.show(key, now));
     }
 
     /// Takes what was seen. Of a process that is gone nothing is heard any more.

@@ -40,6 +40,8 @@ fn steps(controller: &mut Controller) -> Vec<String> {
             Step::Replace(plan) => format!("replace {}", plan.key),
             Step::Configure(plan) => format!("configure {}", plan.key),
             Step::Stop(key) => format!("stop {key}"),
+            Step::Tidy(key, rules) => format!("tidy {key} by {} rules", rules.len()),
+            Step::Purge(key, rules) => format!("purge {key} by {} rules", rules.len()),
         })
         .collect()
 }
@@ -278,4 +280,65 @@ fn what_cannot_be_read_is_shown_and_stops_nothing() {
     controller.handle_change(Change::Problems(vec![problem.clone()]), at(101));
     assert!(steps(&mut controller).is_empty());
     assert_eq!(controller.snapshot().problems, [problem]);
+}
+
+/// A process that writes files, with one cleanup rule.
+fn recorder(name: &str, address: &str, purge: bool, suspend: bool) -> Arc<RestreamProcess> {
+    let text = format!(
+        "apiVersion: restream.wilddragon.net/v1alpha1\nkind: RestreamProcess\nmetadata: {{name: {name}}}\nspec:\n  \
+         suspend: {suspend}\n  input: [{{id: i, address: in}}]\n  output:\n  - {{id: o, address: \"{address}\", \
+         cleanup: [{{pattern: \"memfs:/{name}**\", maxFiles: 3, purgeOnDelete: {purge}}}]}}\n"
+    );
+    Arc::new(serde_yaml::from_str(&text).expect("the test's manifest is good"))
+}
+
+#[test]
+fn cleanup_rules_hold_from_the_manifest_to_its_end_whether_it_runs_or_not() {
+    let mut controller = controller();
+    let steps = reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/a", false, false))]);
+    assert_eq!(steps, ["start a", "tidy a by 1 rules"]);
+    let suspended = recorder("a", "http://host/a", false, true);
+    assert_eq!(reset(&mut controller, &[("a.yaml", &suspended)]), ["stop a"]);
+    assert_eq!(reset(&mut controller, &[("a.yaml", &suspended)]), [] as [&str; 0]);
+    assert_eq!(reset(&mut controller, &[]), ["tidy a by 0 rules"]);
+}
+
+#[test]
+fn only_a_deletion_purges() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/a", true, false))]);
+    let changed = reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/b", true, false))]);
+    assert_eq!(changed, ["replace a"]);
+    let suspended = reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/b", true, true))]);
+    assert_eq!(suspended, ["stop a"]);
+    let resumed = reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/b", true, false))]);
+    assert_eq!(resumed, ["start a"]);
+    assert_eq!(reset(&mut controller, &[]), ["stop a", "tidy a by 0 rules", "purge a by 1 rules"]);
+}
+
+#[test]
+fn another_rule_starts_nothing_again() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/a", false, false))]);
+    let changed = reset(&mut controller, &[("a.yaml", &recorder("a", "http://host/a", true, false))]);
+    assert_eq!(changed, ["configure a", "tidy a by 1 rules"]);
+}
+
+#[test]
+fn while_the_disk_is_full_those_who_write_there_wait_and_nobody_else() {
+    let mut controller = controller();
+    let (file, memory) = (recorder("file", "film.mp4", false, false), recorder("mem", "http://host/x", false, false));
+    reset(&mut controller, &[("a.yaml", &file), ("b.yaml", &memory)]);
+    controller.handle_disk_full(Some("/data".into()), at(101));
+    assert_eq!(steps(&mut controller), ["stop file"]);
+    let (status, reason, message) = condition(&controller, "file", "Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "DiskFull"));
+    assert!(message.contains("CORE_STORAGE_DISK_MAX_SIZE_MBYTES"), "{message}");
+    assert_eq!(shown(&controller, "file").status.state, State::Suspended);
+    let other = recorder("other", "/data/other.mp4", false, false);
+    let added = reset(&mut controller, &[("a.yaml", &file), ("b.yaml", &memory), ("c.yaml", &other)]);
+    assert_eq!(added, ["tidy other by 1 rules"], "it is not even started");
+    controller.handle_disk_full(None, at(102));
+    assert_eq!(steps(&mut controller), ["start file", "start other"]);
+    assert_eq!(condition(&controller, "other", "Ready").1, "Starting");
 }

@@ -70,7 +70,7 @@ pub struct RestreamProcessSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]),
         validation = ("!self.exists(o, o.id.startsWith('webrtc-'))", "ids that begin with webrtc- are reserved for the WebRTC legs"))]
     #[serde(default)]
-    pub output: Vec<Io>,
+    pub output: Vec<Output>,
     /// Start FFmpeg again after it ended, whatever its exit code was.
     #[serde(default = "yes")]
     pub reconnect: bool,
@@ -88,20 +88,61 @@ pub struct RestreamProcessSpec {
     pub webrtc: Option<WebRtc>,
 }
 
-/// One input or output of FFmpeg: `options address`, with `-i` before an input's address.
+/// One input of FFmpeg: `options -i address`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Io {
-    /// Name of this input or output, unique on its side.
+    /// Name of this input, unique among them.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"))]
     pub id: String,
     /// What FFmpeg opens: a URL, a path, or a filter graph for `-f lavfi`.
     #[schemars(length(min = 1, max = 4096), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
     pub address: String,
-    /// FFmpeg options of this input or output; each element is one argument.
+    /// FFmpeg options of this input; each element is one argument.
     #[schemars(length(max = 128), inner(length(max = 4096), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default)]
     pub options: Vec<String>,
+}
+
+/// One output of FFmpeg: `options address`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Name of this output, unique among them.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"))]
+    pub id: String,
+    /// What FFmpeg writes to: a URL or a path.
+    #[schemars(length(min = 1, max = 4096), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
+    pub address: String,
+    /// FFmpeg options of this output; each element is one argument.
+    #[schemars(length(max = 128), inner(length(max = 4096), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// Which of the files that it writes are removed, and when.
+    #[schemars(length(max = 32))]
+    #[serde(default)]
+    pub cleanup: Vec<Cleanup>,
+}
+
+/// Files that are removed: what is too many, too old, or left behind by a process that was deleted.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Cleanup {
+    /// The files: `memfs:` (or `mem:`) or `diskfs:` (or `disk:`), and a pattern of names such as `/cam_*.ts`. `*` is any
+    /// run of characters but `/`, `**` any run at all.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^(mem|memfs|disk|diskfs):[^\x00]+$"))]
+    pub pattern: String,
+    /// The newest so many stay; 0 sets no limit.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    #[serde(default)]
+    pub max_files: i32,
+    /// Files that were last written longer ago go; 0 sets no limit.
+    #[schemars(range(min = 0, max = 315_360_000))]
+    #[serde(default)]
+    pub max_file_age_seconds: i64,
+    /// All of them go when the process is deleted. A change, a suspension or the end of the program is no deletion.
+    #[serde(default)]
+    pub purge_on_delete: bool,
 }
 
 /// Playback in a browser by WHEP.

@@ -1,14 +1,15 @@
 //! What every response carries: CORS headers, so that a page from anywhere (another site, or a file on disk) can play
 //! and can read why it cannot, and one log line for it.
 //!
-//! Any origin may ask, since a token and no cookie says who asks; so credentials mode is never allowed.
+//! Any origin may ask, since a token and no cookie says who asks; so credentials mode is never allowed. Files alone may be
+//! kept to some sites.
 
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -18,11 +19,19 @@ use axum::response::{IntoResponse, Response};
 /// The one place where these headers are written.
 const HEADERS: [(HeaderName, &str); 5] = [
     (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
-    (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
-    (ACCESS_CONTROL_EXPOSE_HEADERS, "Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch"),
+    (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match, Range"),
+    (
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        "Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch, Content-Length, Content-Range, \
+         Content-Location",
+    ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
+
+/// Stands in the extensions of a response that not every site may read: the one that may, where it is the one that asks.
+#[derive(Clone)]
+pub struct Origin(pub Option<HeaderValue>);
 
 /// Seconds for which a browser may remember a preflight.
 const MAX_AGE: &str = "7200";
@@ -46,6 +55,13 @@ pub async fn everywhere(request: Request, next: Next) -> Response {
     }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(Origin(origin)) = response.extensions_mut().remove() {
+        response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+        match origin {
+            Some(origin) => response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+            None => response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN),
+        };
     }
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
     tracing::debug!(%method, route, status = response.status().as_u16(), took = ?begin.elapsed(), "request");

@@ -75,6 +75,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The same with another machine word and explanation.
     pub fn because(self, reason: &'static str, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), ..self }
@@ -159,8 +164,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers a path that is not served.
-pub async fn no_route() -> Problem {
+/// Nothing is served at a path.
+pub fn no_route() -> Problem {
     Problem::not_found("no_route", "nothing is served at this path")
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::choice::Specifier;
+use super::files::rules;
 use super::{Egress, Io, Key, Plan, Secret};
 use crate::crd::{self, AudioCodec, RestreamProcess, RestreamProcessSpec, VideoCodec, WebRtc};
+use crate::files::Rule;
 
 /// Id of a manifest's process: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
 pub fn process_id(manifest: &RestreamProcess) -> Key {
@@ -38,10 +40,11 @@ impl Plan {
             suspended: *suspend,
             options: secrets("spec.options", options, &mut refused),
             inputs: side("spec.input", input, &mut refused),
-            outputs: side("spec.output", output, &mut refused),
+            outputs: outputs(output, &mut refused),
             reconnect: reconnect.then(|| seconds(*reconnect_delay_seconds)),
             stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
             egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut refused)),
+            cleanup: cleanup(output, &mut refused),
         };
         if let Some(at) = options.iter().position(|option| option == "-progress") {
             refused.push(format!(
@@ -66,6 +69,19 @@ fn secret(path: &str, text: &str, refused: &mut Vec<String>) -> Secret {
 
 fn secrets(path: &str, texts: &[String], refused: &mut Vec<String>) -> Vec<Secret> {
     texts.iter().enumerate().map(|(at, text)| secret(&format!("{path}[{at}]"), text, refused)).collect()
+}
+
+fn outputs(outputs: &[crd::Output], refused: &mut Vec<String>) -> Vec<Io> {
+    let io = |output: &crd::Output| {
+        let crd::Output { id, address, options, cleanup: _ } = output.clone();
+        crd::Io { id, address, options }
+    };
+    side("spec.output", &outputs.iter().map(io).collect::<Vec<_>>(), refused)
+}
+
+fn cleanup(outputs: &[crd::Output], refused: &mut Vec<String>) -> Vec<Rule> {
+    let rules = |(at, output): (usize, &crd::Output)| rules(&format!("spec.output[{at}]"), &output.cleanup, refused);
+    outputs.iter().enumerate().flat_map(rules).collect()
 }
 
 fn side(path: &str, ios: &[crd::Io], refused: &mut Vec<String>) -> Vec<Io> {

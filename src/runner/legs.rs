@@ -107,6 +107,7 @@ mod tests {
             reconnect: None,
             stale: None,
             egress: Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None }),
+            cleanup: Vec::new(),
         }
     }
 

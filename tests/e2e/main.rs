@@ -30,6 +30,7 @@ mod changes;
 mod codecs;
 mod counter;
 mod endings;
+mod files;
 mod hostile;
 mod ice;
 mod joins;

@@ -36,6 +36,7 @@ async fn every_sample_runs_as_it_is() {
     let files = [
         ("test-picture.yaml", text("test-picture.yaml")),
         ("two-inputs.yaml", text("two-inputs.yaml")),
+        ("webrtc-and-hls.yaml", text("webrtc-and-hls.yaml")),
         ("push-and-hls.yaml", with_port("push-and-hls.yaml", "1936", server.port())),
         ("rtmp-ingest.yaml", with_port("rtmp-ingest.yaml", "1935", rtmp)),
         ("srt-ingest.yaml", with_port("srt-ingest.yaml", "6000", srt)),
@@ -48,7 +49,7 @@ async fn every_sample_runs_as_it_is() {
 
     let files: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
     let program = Program::start_with(&files, &[]).await;
-    for id in ["test-picture", "two-inputs", "push-and-hls"] {
+    for id in ["test-picture", "two-inputs", "push-and-hls", "webrtc-and-hls"] {
         program.until_state(id, "Running").await;
     }
     for id in ["rtmp-ingest", "srt-ingest"] {
@@ -61,7 +62,7 @@ async fn every_sample_runs_as_it_is() {
     let _rtmp = Publisher::rtmp(&film, rtmp, program.directory());
     let _srt = Publisher::srt(&film, srt, program.directory());
     let browser = Browser::start().await;
-    for id in ["test-picture", "two-inputs", "push-and-hls", "rtmp-ingest", "srt-ingest"] {
+    for id in ["test-picture", "two-inputs", "push-and-hls", "webrtc-and-hls", "rtmp-ingest", "srt-ingest"] {
         until_playable(&program, id).await;
         browser.watch(&program, id).await;
         let heard = |energy: f64| energy > 0.0;
@@ -75,6 +76,11 @@ async fn every_sample_runs_as_it_is() {
     assert_eq!(played, ["aac", "h264"], "the RTMP server has it");
     let playlist = program.data().join("push-and-hls.m3u8");
     assert_eq!(media::streams(&playlist), ["aac", "h264"], "the playlist has it");
+    for name in ["push-and-hls", "webrtc-and-hls"] {
+        let url = format!("{}/{name}.m3u8", program.origin());
+        let streams = tokio::task::spawn_blocking(move || media::streams_of(&url)).await.expect("it ends");
+        assert_eq!(streams, ["aac", "h264"], "{name} plays by HLS");
+    }
 }
 
 #[tokio::test]

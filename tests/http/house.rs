@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use dragonfork::controller::{Origin, Problem, Process, Snapshot};
@@ -10,10 +10,12 @@ use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, 
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
 use dragonfork::http::token::{Grant, Purpose, Scope};
-use dragonfork::http::{Auth, Config, Identity, Limits, TurnAuth, router, serve};
+use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::LogLine;
 use dragonfork::rtp::Codec;
+use dragonfork::sessions::Sessions;
+use dragonfork::storage::{self, Storage};
 use dragonfork::whep::{Client, Received};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -41,6 +43,14 @@ pub struct Wishes {
     pub limits: Limits,
     pub trusted_proxies: Vec<ipnet::IpNet>,
     pub jwks: Option<Settings>,
+    /// Octets of the memory filesystem, and whether the oldest files make room.
+    pub memory: (u64, bool),
+    /// Octets of the disk directory.
+    pub disk_limit: Option<u64>,
+    /// Sites that may read files; none means all.
+    pub origins: Vec<&'static str>,
+    /// Clients that are not counted.
+    pub ignored: Vec<ipnet::IpNet>,
 }
 
 impl Default for Wishes {
@@ -57,6 +67,10 @@ impl Default for Wishes {
             limits: Limits::default(),
             trusted_proxies: Vec::new(),
             jwks: None,
+            memory: (1 << 20, false),
+            disk_limit: None,
+            origins: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 }
@@ -69,6 +83,9 @@ pub struct House {
     keeping: Option<JoinHandle<()>>,
     auth: Option<Auth>,
     gateway: Option<Gateway>,
+    pub data: tempfile::TempDir,
+    pub sessions: Arc<Mutex<Sessions>>,
+    _storage: Storage,
     snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -101,6 +118,21 @@ impl House {
             jwks.into_iter().fold(auth, Auth::with_jwks)
         });
         let (snapshot, shown) = watch::channel(Arc::default());
+        let data = tempfile::tempdir().expect("a folder");
+        let settings = storage::Settings {
+            directory: data.path().to_owned(),
+            disk_limit: wishes.disk_limit,
+            memory_limit: Some(wishes.memory.0),
+            memory_purge: wishes.memory.1,
+        };
+        let storage = Storage::start(settings, tokio::sync::mpsc::unbounded_channel().0).expect("it starts");
+        let sessions = Arc::new(Mutex::new(Sessions::new(Duration::from_secs(30))));
+        let files = Files {
+            filesystems: storage.handle().filesystems(),
+            memory_login: Some(Login::new("writer", "hunter23").expect("it is complete")),
+            origins: wishes.origins.iter().map(|origin| origin.parse().expect("a header")).collect(),
+            sessions: Some(Watch { sessions: sessions.clone(), ignored: wishes.ignored }),
+        };
         let config = Config {
             identity: Identity {
                 name: "dragonfork".into(),
@@ -118,6 +150,7 @@ impl House {
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
+            files,
             counter_offer: wishes.counter_offer,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -126,7 +159,19 @@ impl House {
         let keeping = keeper.map(|keeper| tokio::spawn(keeper.run()));
         let serving = tokio::spawn(serve(listener, router(config), shutdown.clone()));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { address, http, shutdown, serving: Some(serving), keeping, auth, gateway: None, snapshot }
+        Self {
+            address,
+            http,
+            shutdown,
+            serving: Some(serving),
+            keeping,
+            auth,
+            gateway: None,
+            data,
+            sessions,
+            _storage: storage,
+            snapshot,
+        }
     }
 
     pub fn handle(&self) -> Handle {

@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod conformance;
+mod files;
 mod house;
 mod issuer;
 mod jwks;

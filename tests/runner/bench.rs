@@ -150,6 +150,7 @@ pub fn plan() -> Plan {
         reconnect: Some(Duration::from_secs(1)),
         stale: None,
         egress: None,
+        cleanup: Vec::new(),
     }
 }
 

@@ -105,6 +105,7 @@ fn webrtc(inputs: &[&str]) -> Plan {
     Plan {
         inputs,
         egress: egress(),
+        cleanup: Vec::new(),
         options: secrets(["-loglevel", "error"]),
         stale: Some(Duration::from_secs(10)),
         ..plan()

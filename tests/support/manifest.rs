@@ -32,6 +32,13 @@ impl Manifest {
         self
     }
 
+    /// Sets a field of the last output.
+    pub fn with_output(mut self, field: &str, value: Value) -> Self {
+        let outputs = self.0["spec"]["output"].as_array_mut().expect("it is a list");
+        outputs.last_mut().expect("there is one")[field] = value;
+        self
+    }
+
     /// Sets a field of the spec.
     pub fn with(mut self, field: &str, value: Value) -> Self {
         self.0["spec"][field] = value;

@@ -114,7 +114,8 @@ impl Program {
         self.client.get(format!("{}{path}", self.origin)).bearer_auth(&self.token)
     }
 
-    async fn json(&self, path: &str) -> Value {
+    /// The JSON at a path, with a token for everything.
+    pub async fn json(&self, path: &str) -> Value {
         let response = self.get(path).send().await.expect("the program answers");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.expect("it is JSON")

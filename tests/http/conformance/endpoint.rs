@@ -230,14 +230,25 @@ async fn whep_040_041_042_043_044_066_a_page_from_anywhere_may_ask_and_read_ever
     let preflight = preflight.header("access-control-request-method", "POST").send().await.expect("it is answered");
     assert_eq!(header(&preflight, "access-control-allow-origin"), "*");
     assert_eq!(header(&preflight, "access-control-max-age"), "7200");
-    let methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"];
+    let methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
     assert_eq!(words(header(&preflight, "access-control-allow-methods")), methods);
-    let headers = ["Authorization", "Content-Type", "If-Match"];
+    let headers = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "Range"];
     assert_eq!(words(header(&preflight, "access-control-allow-headers")), headers);
 
     let created = program.post(CAM, CHROMIUM).await;
     assert_eq!(header(&created, "access-control-allow-origin"), "*");
-    let exposed = ["Accept-Patch", "Accept-Post", "ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"];
+    let exposed = [
+        "Accept-Patch",
+        "Accept-Post",
+        "Content-Length",
+        "Content-Location",
+        "Content-Range",
+        "ETag",
+        "Link",
+        "Location",
+        "Retry-After",
+        "WWW-Authenticate",
+    ];
     assert_eq!(words(header(&created, "access-control-expose-headers")), exposed);
     assert!(!created.headers().contains_key("access-control-allow-credentials"));
 

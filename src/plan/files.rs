@@ -1,0 +1,98 @@
+//! The files that a process writes.
+
+use std::time::Duration;
+
+use super::{Io, Plan};
+use crate::crd;
+use crate::files::{Pattern, Rule};
+
+/// The cleanup rules of an output; what is wrong is told with its path.
+pub fn rules(path: &str, cleanup: &[crd::Cleanup], refused: &mut Vec<String>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (at, rule) in cleanup.iter().enumerate() {
+        let crd::Cleanup { pattern, max_files, max_file_age_seconds, purge_on_delete } = rule;
+        match Pattern::parse(pattern) {
+            Ok(pattern) => rules.push(Rule {
+                pattern,
+                max_files: usize::try_from(*max_files).ok().filter(|max| *max > 0),
+                max_age: u64::try_from(*max_file_age_seconds).ok().filter(|max| *max > 0).map(Duration::from_secs),
+                purge_on_delete: *purge_on_delete,
+            }),
+            Err(bad) => {
+                refused.push(format!("{path}.cleanup[{at}].pattern: {pattern:?} is no pattern of files: {bad}"))
+            }
+        }
+    }
+    rules
+}
+
+impl Plan {
+    /// Whether FFmpeg itself writes files below this folder, which is the one that it runs in.
+    pub fn writes_below(&self, folder: &str) -> bool {
+        self.outputs.iter().any(|output| output.writes_below(folder))
+    }
+}
+
+impl Io {
+    fn writes_below(&self, folder: &str) -> bool {
+        let address = self.address.expose();
+        let is_tee = self.option("-f") == Some("tee");
+        let addresses: Vec<&str> =
+            if is_tee { address.split('|').map(without_options).collect() } else { vec![address] };
+        let segments = self.option("-hls_segment_filename");
+        addresses.into_iter().chain(segments).any(|address| is_below(address, folder))
+    }
+}
+
+/// The address of one way of the tee muxer, behind its options in brackets.
+fn without_options(way: &str) -> &str {
+    way.strip_prefix('[').and_then(|way| way.split_once(']')).map_or(way, |(_, address)| address)
+}
+
+fn is_below(address: &str, folder: &str) -> bool {
+    let path = address.strip_prefix("file:").unwrap_or(address);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let is_protocol = |path: &str| {
+        path.split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
+        })
+    };
+    match path.strip_prefix('/') {
+        Some(_) => path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+        None => path != "-" && !is_protocol(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Secret;
+    use super::*;
+
+    fn output(address: &str, options: &str) -> Io {
+        let options = options.split_whitespace().map(Secret::new).collect();
+        Io { id: "out".into(), address: Secret::new(address), options }
+    }
+
+    #[test]
+    fn files_are_told_from_what_goes_elsewhere() {
+        for (address, options, expected) in [
+            ("cam.m3u8", "-f hls", true),
+            ("cam/%d.ts", "", true),
+            ("/data/cam.m3u8", "", true),
+            ("file:cam.mp4", "", true),
+            ("file:///data/cam.mp4", "", true),
+            ("/database/cam.mp4", "", false),
+            ("/media/cam.mp4", "", false),
+            ("/dev/null", "", false),
+            ("rtmp://host/live", "", false),
+            ("http://127.0.0.1:8080/memfs/cam.m3u8", "-f hls", false),
+            ("http://127.0.0.1:8080/memfs/cam.m3u8", "-hls_segment_filename cam%d.ts", true),
+            ("-", "-f null", false),
+            ("pipe:1", "", false),
+            ("[f=flv]rtmp://host/live|[f=hls:hls_time=2]cam.m3u8", "-f tee", true),
+            ("[f=flv]rtmp://host/live|[f=mpegts]srt://host:6000", "-f tee", false),
+        ] {
+            assert_eq!(output(address, options).writes_below("/data"), expected, "{address} {options}");
+        }
+    }
+}

@@ -21,6 +21,7 @@ use super::credentials::{self, Credentials};
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::surroundings::surroundings;
 use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
@@ -79,6 +80,7 @@ impl House {
     fn build(config: &args::Standalone, credentials: &Credentials) -> anyhow::Result<(Self, Links)> {
         let directory = disk_directory(&config.storage_disk_dir)?;
         let (run_events, runs) = unbounded_channel();
+        let surroundings = surroundings(&config.media, directory.clone(), std::env::vars_os());
         let settings = runner::Settings {
             ffmpeg: config.ffmpeg_binary.clone(),
             directory,
@@ -101,10 +103,10 @@ impl House {
         let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
-        let source = source::watch(config.manifests.clone(), change_sender)?;
+        let source = source::watch(config.manifests.clone(), config.media.secrets_dir.clone(), change_sender)?;
         let (observe, observations) = unbounded_channel();
         let house = Self {
-            controller: Controller::new(playback),
+            controller: Controller::new(playback, surroundings),
             keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), observe),
             gateway,
             source,

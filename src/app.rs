@@ -7,6 +7,7 @@ mod links;
 mod listen;
 mod play;
 mod standalone;
+mod surroundings;
 mod token;
 mod turn;
 

@@ -4,6 +4,7 @@
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
 mod access;
+mod media;
 mod storage;
 mod turn;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use access::{Access, Algorithm, KeySource};
+pub use media::{Media, PARAMETER};
 pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
 
@@ -66,6 +68,9 @@ pub struct Standalone {
     /// Where files are kept and how they are served.
     #[command(flatten)]
     pub storage: Storage,
+    /// What manifests can refer to, and what FFmpeg may open.
+    #[command(flatten)]
+    pub media: Media,
     /// The WebRTC gateway as a whole.
     #[arg(long, env = "CORE_WEBRTC_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_enable: bool,
@@ -214,7 +219,8 @@ pub fn unsupported_variables(names: impl Iterator<Item = String>) -> BTreeSet<St
         .filter_map(|argument| argument.get_env())
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
-    names.filter(|name| name.starts_with("CORE_") && !known.contains(name)).collect()
+    let is_read = |name: &str| known.contains(name) || name.starts_with(PARAMETER);
+    names.filter(|name| name.starts_with("CORE_") && !is_read(name)).collect()
 }
 
 /// An address to listen at. Without a host it is every address of the machine, IPv6 and IPv4.
@@ -294,6 +300,11 @@ mod tests {
             (["standalone", "--webrtc-max-viewers", "0"], ["--webrtc-max-viewers", "0", "1..=100000"]),
             (["standalone", "--webrtc-enable", "maybe"], ["--webrtc-enable", "maybe", "true"]),
             (["standalone", "--webrtc-ice-servers", "http://x"], ["--webrtc-ice-servers", "http://x", "stun:"]),
+            (
+                ["standalone", "--ffmpeg-access-input-allow", "^ok (x"],
+                ["--ffmpeg-access-input-allow", "(x", "unclosed"],
+            ),
+            (["standalone", "--rtmp-address", "rtmp://h"], ["--rtmp-address", "rtmp://h", "host:port"]),
             (["standalone", "--api-auth-jwt-secret", "short"], ["--api-auth-jwt-secret", "short", "16"]),
         ] {
             let message = parse(&arguments).expect_err("it is refused").to_string();
@@ -321,15 +332,19 @@ mod tests {
 
     #[test]
     fn a_variable_that_nothing_reads_is_named() {
-        let names = ["CORE_ADDRESS", "CORE_RTMP_ENABLE", "CORE_TYPO", "PATH"].map(String::from);
+        let names = ["CORE_ADDRESS", "CORE_RTMP_ENABLE", "CORE_TYPO", "CORE_PARAM_KEY", "PATH"].map(String::from);
         let unsupported = unsupported_variables(names.into_iter());
         assert_eq!(unsupported.into_iter().collect::<Vec<_>>(), ["CORE_RTMP_ENABLE", "CORE_TYPO"]);
     }
 
     #[test]
     fn debug_output_of_the_configuration_holds_no_secret() {
-        let command =
-            parse(&["standalone", "--api-auth-password", "hunter2", "--api-auth-jwt-secret", "0123456789abcdef"]);
+        let command = parse(
+            &["standalone", "--api-auth-password", "hunter2", "--api-auth-jwt-secret", "0123456789abcdef"]
+                .into_iter()
+                .chain(["--rtmp-token", "hunter2", "--srt-token", "hunter2", "--srt-passphrase", "0123456789abcdef"])
+                .collect::<Vec<_>>(),
+        );
         let debug = format!("{:?}", command.expect("it is read"));
         assert!(!debug.contains("hunter2") && !debug.contains("abcdef"), "{debug}");
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
-use crate::plan::{Key, Plan};
+use crate::plan::{Key, Plan, Values};
 
 pub use machine::{Controller, Playback};
 
@@ -36,6 +36,8 @@ pub enum Change {
     Reset(Vec<(Origin, Arc<RestreamProcess>)>),
     /// These are all manifests that could not be read, each with every error in it; replaces the former list.
     Problems(Vec<Problem>),
+    /// These are all values of Secrets and ConfigMaps that manifests ask for; replaces the former ones.
+    Values(Values),
 }
 
 /// A manifest that could not be read or was refused.

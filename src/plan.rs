@@ -1,20 +1,31 @@
 //! A proven process: what a [`RestreamProcessSpec`](crate::crd::RestreamProcessSpec) becomes before anything is started.
 //!
-//! [`Plan::new`] refuses with every reason at once. A plan gives FFmpeg's argument vector, and decides from the
+//! [`Plan::new`] resolves placeholders, parameters and references to other processes in one step, proves what comes out,
+//! and refuses with every reason at once. A plan gives FFmpeg's argument vector, and decides from the
 //! [`Inventory`] of the inputs' streams what the two egress legs do ([`LegChoice`]) and why.
 //!
 //! This room never starts anything and never looks whether a file or a port exists.
 
+mod access;
+mod address;
 mod argv;
 mod choice;
 mod files;
+mod graph;
 mod inventory;
 mod listen;
+mod options;
+mod params;
+mod placeholders;
 mod probe;
 mod proof;
+mod resolve;
+mod surroundings;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -23,9 +34,11 @@ use crate::crd;
 use crate::files::Rule;
 use crate::rtp::Codec;
 
+pub use access::{Access, AccessList, Denied, Expressions};
 pub use inventory::{FrameOrder, Report};
 pub use probe::Probe;
-pub use proof::process_id;
+pub use proof::{outputs, process_id, refers};
+pub use surroundings::{Known, Memory, Missing, Obstacle, Referent, Rtmp, Srt, Surroundings, Values};
 
 /// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +133,9 @@ pub struct Plan {
     pub egress: Option<Egress>,
     /// Which files are removed, and when.
     pub cleanup: Vec<Rule>,
+    /// What was put into addresses and options and must be seen nowhere: values of parameters, and what the
+    /// configuration knows of servers.
+    pub secrets: Vec<Secret>,
 }
 
 /// One input or output.
@@ -131,15 +147,22 @@ pub struct Io {
     pub address: Secret,
     /// Options before it.
     pub options: Vec<Secret>,
+    /// Files of the disk directory that FFmpeg opens by this address to write to: absolute, without `.` and `..`. Whether
+    /// symbolic links lead out of the directory can only be seen when FFmpeg is started.
+    pub files: Vec<PathBuf>,
 }
 
 /// What the manifest asks of the two egress legs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Egress {
-    /// The picture as asked for.
+    /// The picture as asked for; its options are in `video_options`.
     pub video: crd::Video,
-    /// The sound as asked for.
+    /// The sound as asked for; its options are in `audio_options`.
     pub audio: crd::Audio,
+    /// Further options of the picture's leg.
+    pub video_options: Vec<Secret>,
+    /// Further options of the sound's leg.
+    pub audio_options: Vec<Secret>,
     /// Viewers at most; `None` takes the gateway's cap.
     pub max_viewers: Option<u32>,
 }

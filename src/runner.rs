@@ -4,6 +4,7 @@
 //! the tasks share nothing but the one thread that forks.
 
 mod child;
+mod containment;
 mod legs;
 mod run;
 mod spawner;

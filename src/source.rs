@@ -5,10 +5,13 @@
 //! what lasted: a file is read once it has been still for a moment, and what is gone is believed gone after a longer
 //! one, so that an editor's way of saving never stops a process.
 //!
+//! What manifests take from Secrets and ConfigMaps is read from files beside them and told in the same way.
+//!
 //! This room never knows what a process is made of; it hands on what [`crate::crd`] could read.
 
 mod directory;
 mod listing;
+mod values;
 mod watch;
 
 pub use watch::{Watch, WatchError, watch};

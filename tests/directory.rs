@@ -58,7 +58,7 @@ impl Desk {
         fs::create_dir(&directory).unwrap();
         prepare(&directory);
         let (sender, changes) = unbounded_channel();
-        let watch = watch(directory.clone(), sender).unwrap();
+        let watch = watch(directory.clone(), "/nowhere".into(), sender).unwrap();
         let (manifests, problems) = (Vec::new(), Vec::new());
         let mut desk = Self { _root: root, directory, watch, changes, manifests, problems, told: 0 };
         desk.take().await;
@@ -344,7 +344,9 @@ fn a_directory_that_cannot_be_watched_says_what_to_do() {
     let root = tempfile::tempdir().unwrap();
     let (sender, _changes) = unbounded_channel();
     let missing = root.path().join("missing");
-    let Err(error @ WatchError::Missing(_)) = watch(missing.clone(), sender.clone()) else { panic!("it was watched") };
+    let Err(error @ WatchError::Missing(_)) = watch(missing.clone(), "/nowhere".into(), sender.clone()) else {
+        panic!("it was watched")
+    };
     assert_eq!(
         error.to_string(),
         format!(
@@ -354,5 +356,5 @@ fn a_directory_that_cannot_be_watched_says_what_to_do() {
     );
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(matches!(watch(file, sender), Err(WatchError::NoDirectory(_))));
+    assert!(matches!(watch(file, "/nowhere".into(), sender), Err(WatchError::NoDirectory(_))));
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory};
-use dragonfork::args::Command;
+use dragonfork::args::{Command, PARAMETER};
 use dragonfork::crd::read_manifests;
-use dragonfork::plan::Plan;
+use dragonfork::plan::{Known, Plan, Surroundings};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -66,7 +66,8 @@ fn every_flag_has_a_row_with_its_variable_and_default() {
 
 #[test]
 fn no_document_names_a_variable_that_is_not_there() {
-    let known: BTreeSet<String> = arguments().iter().filter_map(variable).collect();
+    let mut known: BTreeSet<String> = arguments().iter().filter_map(variable).collect();
+    known.insert(PARAMETER.into());
     for document in documents() {
         let unknown: Vec<String> = variables(&read(&document)).difference(&known).cloned().collect();
         assert!(unknown.is_empty(), "{document} names {unknown:?}");
@@ -134,7 +135,7 @@ fn the_first_manifest_of_the_readme_is_accepted() {
     let reading = read_manifests(text);
     assert!(reading.faults.is_empty(), "{:?}", reading.faults);
     let [document] = &reading.manifests[..] else { panic!("it is one manifest") };
-    assert!(Plan::new(&document.manifest).is_ok());
+    assert!(Plan::new(&document.manifest, &Surroundings::new("/data"), &Known::default()).is_ok());
 }
 
 #[test]

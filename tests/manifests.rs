@@ -253,3 +253,33 @@ fn walk(schema: &Value, at: &str, visit: &mut impl FnMut(&str, &Value)) {
         walk(items, &format!("{at}[]"), visit);
     }
 }
+
+/// The definition that datarhei Core's own tests change.
+fn base(input: &str, output: &str) -> String {
+    format!(
+        "apiVersion: restream.wilddragon.net/v1alpha1\nkind: RestreamProcess\nmetadata: {{name: process}}\nspec:\n  \
+         options: [-loglevel, info]\n  input: [{input}]\n  output: [{output}]\n  reconnectDelaySeconds: 10\n"
+    )
+}
+
+#[test]
+fn c034_to_c039_an_incomplete_definition_is_refused() {
+    let input = "{id: in, address: \"testsrc=size=1280x720:rate=25\", options: [-f, lavfi, -re]}";
+    let output = "{id: out, address: \"-\", options: [-codec, copy, -f, \"null\"]}";
+    assert_eq!(faults(&base(input, output)), [""; 0]);
+    for (row, input, output, path) in [
+        ("C034", "{id: \"\", address: a}", output, "spec.input[0].id"),
+        ("C035", "{id: in, address: \"\"}", output, "spec.input[0].address"),
+        ("C036", "{id: in, address: a}, {id: in, address: b}", output, "spec.input[1].id"),
+        ("C037", "", output, "spec.input"),
+        ("C038", input, "{id: \"\", address: a}", "spec.output[0].id"),
+        ("C038", input, "{id: out, address: \"\"}", "spec.output[0].address"),
+        ("C038", input, "{id: out, address: a}, {id: out, address: b}", "spec.output[1].id"),
+        ("C038", input, "", "spec.output"),
+        ("C039", "{id: in, address: \"   \"}", output, "spec.input[0].address"),
+        ("C039", input, "{id: out, address: \"   \"}", "spec.output[0].address"),
+    ] {
+        let faults = faults(&base(input, output));
+        assert!(faults.iter().any(|fault| fault.contains(&format!("{path}:"))), "{row}: {faults:?}");
+    }
+}

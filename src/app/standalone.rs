@@ -22,6 +22,7 @@ use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::surroundings::surroundings;
 use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
@@ -90,7 +91,7 @@ impl House {
         let folder = directory.display().to_string();
         let settings = runner::Settings {
             ffmpeg: config.ffmpeg_binary.clone(),
-            directory,
+            directory: directory.clone(),
             environment: environment(std::env::vars_os()),
         };
         let runner = Arc::new(Runner::new(settings, run_events)?);
@@ -106,14 +107,15 @@ impl House {
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::default()));
         let listener = listen(config.address)?;
         let links = Links { address: listener.local_addr()?, announced };
+        let surroundings = surroundings(config, links.address, credentials, directory, std::env::vars_os());
         let http_shutdown = CancellationToken::new();
         let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown, files)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
-        let source = source::watch(config.manifests.clone(), change_sender)?;
+        let source = source::watch(config.manifests.clone(), config.media.secrets_dir.clone(), change_sender)?;
         let (observe, observations) = unbounded_channel();
         let house = Self {
-            controller: Controller::new(playback),
+            controller: Controller::new(playback, surroundings),
             keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), storage.handle().clone(), observe),
             gateway,
             source,

@@ -1,4 +1,5 @@
-//! The conditions of one process: `Accepted`, `Ready` and, with WebRTC, `PlaybackReady`.
+//! The conditions of one process: `Accepted`, `Ready`, with references `ReferencesResolved`, and with WebRTC
+//! `PlaybackReady`.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -6,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::entry::Entry;
 use super::machine::Playback;
 use crate::crd::State;
-use crate::plan::{LegAction, LegChoice};
+use crate::plan::{LegAction, LegChoice, Referent};
 use crate::process::{Cause, Exit};
 
 /// A condition as it should be; when it last changed is [`bring`]'s business.
@@ -20,10 +21,13 @@ pub struct Wanted {
 /// Why a process that writes files has to wait.
 const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_MAX_SIZE_MBYTES) and no cleanup rule says \
                          what may go; the process starts again when there is room";
+/// What is said of an obstacle where FFmpeg runs.
+const GOES_ON: &str = "; the last version that was accepted goes on";
 
 /// The conditions that hold.
 pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
     let mut wanted = vec![accepted(entry), ready(entry)];
+    wanted.extend(references_resolved(entry));
     wanted.extend(playback_ready(entry, playback));
     wanted
 }
@@ -49,15 +53,37 @@ fn accepted(entry: &Entry) -> Wanted {
     let status = entry.refused.is_empty();
     let mut message = entry.refused.join("; ");
     if !status && entry.plan.is_some() {
-        message.push_str("; the last version that was accepted goes on");
+        message.push_str(GOES_ON);
     }
     Wanted { kind: "Accepted", status, reason: if status { "Accepted" } else { "Refused" }, message }
+}
+
+/// Of a refused manifest nobody knows what it refers to.
+fn references_resolved(entry: &Entry) -> Option<Wanted> {
+    if !entry.refers() || !entry.refused.is_empty() {
+        return None;
+    }
+    let reason = match entry.missing.first().map(|missing| missing.what) {
+        None => "Resolved",
+        Some(Referent::Process) => "ProcessNotFound",
+        Some(Referent::Output) => "OutputNotFound",
+        Some(Referent::Value) => "ValueNotFound",
+    };
+    let messages: Vec<&str> = entry.missing.iter().map(|missing| missing.message.as_str()).collect();
+    let mut message = messages.join("; ");
+    if !message.is_empty() && entry.plan.is_some() {
+        message.push_str(GOES_ON);
+    }
+    Some(Wanted { kind: "ReferencesResolved", status: entry.missing.is_empty(), reason, message })
 }
 
 fn ready(entry: &Entry) -> Wanted {
     let seen = &entry.seen;
     let (reason, message) = match seen.state {
         State::Pending if !entry.refused.is_empty() => ("Refused", "the manifest is not accepted".into()),
+        State::Pending if !entry.missing.is_empty() => {
+            ("WaitingForReferences", "something that the manifest refers to is not there (ReferencesResolved)".into())
+        }
         State::Pending => ("Pending", "nothing was started yet".into()),
         State::Starting => ("Starting", "FFmpeg has made no progress yet".into()),
         State::Waiting => ("WaitingForPublisher", "FFmpeg listens and nobody has connected yet".into()),

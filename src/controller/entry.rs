@@ -9,7 +9,7 @@ use super::conditions;
 use super::machine::Playback;
 use super::{Origin, Process, Seen, Step};
 use crate::crd::{LastExit, LegStatus, Progress, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
-use crate::plan::{Key, Leg, LegAction, LegChoice, Plan};
+use crate::plan::{self, Key, Leg, LegAction, LegChoice, Missing, Obstacle, Plan};
 use crate::process::{self, Cause, Exit, LogLine};
 
 /// One process.
@@ -20,6 +20,8 @@ pub struct Entry {
     pub manifest: Arc<RestreamProcess>,
     /// Why the manifest as it is now cannot be used; empty where it is.
     pub refused: Vec<String>,
+    /// What the manifest as it is now refers to and what is not there.
+    pub missing: Vec<Missing>,
     /// The plan that runs; `None` while nothing is to run.
     pub plan: Option<Arc<Plan>>,
     /// The newest proven plan, running or suspended.
@@ -73,6 +75,7 @@ impl Entry {
             origin,
             manifest,
             refused: Vec::new(),
+            missing: Vec::new(),
             plan: None,
             proven: None,
             is_held: false,
@@ -93,12 +96,12 @@ impl Entry {
 
     /// Takes a proven plan; the step that it needs, if any.
     pub fn handle_plan(&mut self, plan: Arc<Plan>, now: Timestamp) -> Option<Step> {
+        self.refused.clear();
+        self.missing.clear();
         self.proven = Some(plan.clone());
         let before = self.plan.take();
         if plan.suspended {
-            self.seen = Observed { exit: self.seen.exit.take(), ..Observed::default() };
-            self.set_state(State::Suspended, now);
-            return before.map(|before| Step::Stop(before.key.clone()));
+            return self.suspend(before.as_ref(), now);
         }
         self.plan = Some(plan.clone());
         match before {
@@ -132,6 +135,40 @@ impl Entry {
     pub fn hold(&mut self, now: Timestamp) -> Option<Step> {
         self.is_held = true;
         let before = self.plan.take();
+        self.suspend(before.as_ref(), now)
+    }
+
+    /// Takes why there is no plan; the step that it needs, if any. What the last good version started goes on.
+    pub fn handle_obstacle(&mut self, key: &Key, obstacle: Obstacle, now: Timestamp) -> Option<Step> {
+        let (refused, missing) = match obstacle {
+            Obstacle::Refused(refused) => (refused, Vec::new()),
+            Obstacle::Missing(missing) => (Vec::new(), missing),
+        };
+        for reason in refused.iter().filter(|reason| !self.refused.contains(reason)) {
+            tracing::warn!(process = %key, origin = self.origin.0, reason, "manifest refused");
+        }
+        for missing in missing.iter().filter(|missing| !self.missing.contains(missing)) {
+            tracing::info!(process = %key, origin = self.origin.0, reason = missing.message, "waiting for what is missing");
+        }
+        let is_right = refused.is_empty();
+        (self.refused, self.missing) = (refused, missing);
+        if is_right && self.manifest.spec.suspend {
+            self.proven = None;
+            let before = self.plan.take();
+            return self.suspend(before.as_ref(), now);
+        }
+        if is_right && self.plan.is_none() {
+            self.set_state(State::Pending, now);
+        }
+        None
+    }
+
+    /// Whether it depends on what other manifests and Secrets hold.
+    pub fn refers(&self) -> bool {
+        plan::refers(&self.manifest) || !self.missing.is_empty()
+    }
+
+    fn suspend(&mut self, before: Option<&Arc<Plan>>, now: Timestamp) -> Option<Step> {
         self.seen = Observed { exit: self.seen.exit.take(), ..Observed::default() };
         self.set_state(State::Suspended, now);
         before.map(|before| Step::Stop(before.key.clone()))

@@ -1,6 +1,6 @@
 //! The controller: what is wanted against what runs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Observation, Origin, Problem, Process, Snapshot, Step};
 use crate::crd::RestreamProcess;
-use crate::plan::{Key, Plan, process_id};
+use crate::plan::{self, Key, Known, Plan, Surroundings, process_id};
 
 /// What is the same for the playback of every process.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,9 @@ pub struct Playback {
 /// Brings what runs to what is wanted, one step at a time.
 pub struct Controller {
     playback: Playback,
+    surroundings: Surroundings,
+    /// What manifests can refer to.
+    known: Known,
     /// Every manifest that the source has, in its order.
     listing: Vec<(Origin, Arc<RestreamProcess>)>,
     entries: BTreeMap<Key, Entry>,
@@ -36,9 +39,11 @@ pub struct Controller {
 
 impl Controller {
     /// A controller that knows of nothing yet.
-    pub fn new(playback: Playback) -> Self {
+    pub fn new(playback: Playback, surroundings: Surroundings) -> Self {
         Self {
             playback,
+            surroundings,
+            known: Known::default(),
             listing: Vec::new(),
             entries: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -70,6 +75,12 @@ impl Controller {
             Change::Problems(problems) => {
                 tell_new(&self.unreadable, &problems);
                 self.unreadable = problems;
+            }
+            Change::Values(values) => {
+                if self.known.values != values {
+                    self.known.values = values;
+                    self.prove(&self.entries.keys().cloned().collect(), now);
+                }
             }
         }
         self.tend_files(now);
@@ -144,38 +155,55 @@ impl Controller {
             }
             self.shown.remove(&key);
         }
+        let mut changed = BTreeSet::new();
         for (key, (origin, manifest)) in wanted {
-            self.apply(&key, origin, manifest, now);
-            self.show(&key, now);
+            if self.take(&key, origin, manifest, now) {
+                changed.insert(key);
+            }
+        }
+        self.prove(&changed, now);
+    }
+
+    /// Takes in where a manifest stands and what is in it; tells whether it is another one than before.
+    fn take(&mut self, key: &Key, origin: Origin, manifest: Arc<RestreamProcess>, now: Timestamp) -> bool {
+        match self.entries.get_mut(key) {
+            Some(entry) => {
+                entry.origin = origin;
+                let is_changed = entry.manifest != manifest;
+                if is_changed {
+                    entry.handle_manifest(manifest, now);
+                }
+                is_changed
+            }
+            None => {
+                self.entries.insert(key.clone(), Entry::new(origin, manifest, now));
+                true
+            }
         }
     }
 
-    fn apply(&mut self, key: &Key, origin: Origin, manifest: Arc<RestreamProcess>, now: Timestamp) {
-        let entry = self.entries.entry(key.clone());
-        let entry = match entry {
-            std::collections::btree_map::Entry::Occupied(entry) => {
-                let entry = entry.into_mut();
-                entry.origin = origin;
-                if entry.manifest == manifest {
-                    return;
+    /// Proves what has changed, and what refers to something where that may have changed with it.
+    fn prove(&mut self, changed: &BTreeSet<Key>, now: Timestamp) {
+        let before = self.known.outputs.clone();
+        self.known.outputs.retain(|key, _| self.entries.contains_key(key));
+        for key in changed {
+            let outputs = plan::outputs(&self.entries[key].manifest, &self.surroundings, &self.known);
+            // Of a manifest that is refused the last version goes on, and so do its outputs.
+            if let Some(outputs) = outputs {
+                self.known.outputs.insert(key.clone(), outputs);
+            }
+        }
+        let is_stale = self.known.outputs != before;
+        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            if changed.contains(&key) || is_stale && entry.refers() {
+                match Plan::new(&entry.manifest, &self.surroundings, &self.known) {
+                    Ok(plan) => self.steps.extend(entry.handle_plan(Arc::new(plan), now)),
+                    Err(obstacle) => self.steps.extend(entry.handle_obstacle(&key, obstacle, now)),
                 }
-                entry.handle_manifest(manifest, now);
-                entry
             }
-            std::collections::btree_map::Entry::Vacant(place) => place.insert(Entry::new(origin, manifest, now)),
-        };
-        match Plan::new(&entry.manifest) {
-            // What the last good version started goes on.
-            Err(refused) => {
-                for reason in &refused {
-                    tracing::warn!(process = %key, origin = entry.origin.0, reason, "manifest refused");
-                }
-                entry.refused = refused;
-            }
-            Ok(plan) => {
-                entry.refused.clear();
-                self.steps.extend(entry.handle_plan(Arc::new(plan), now));
-            }
+            self.show(&key, now);
         }
     }
 

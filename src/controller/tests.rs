@@ -1,10 +1,12 @@
+mod references;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::*;
 use crate::crd::State;
-use crate::plan::{Leg, LegAction, LegChoice};
+use crate::plan::{Leg, LegAction, LegChoice, Surroundings};
 use crate::process::{self, Cause, Exit};
 
 fn manifest(name: &str, address: &str, more: &str) -> Arc<RestreamProcess> {
@@ -24,7 +26,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn controller() -> Controller {
-    Controller::new(Playback { enabled: true, announced: vec!["192.0.2.1:8189".into()] })
+    let playback = Playback { enabled: true, announced: vec!["192.0.2.1:8189".into()] };
+    Controller::new(playback, Surroundings::new("/data"))
 }
 
 fn reset(controller: &mut Controller, listing: &[(&str, &Arc<RestreamProcess>)]) -> Vec<String> {
@@ -84,6 +87,16 @@ fn a_file_that_is_renamed_restarts_nothing() {
     reset(&mut controller, &[("a.yaml", &a)]);
     assert!(reset(&mut controller, &[("z.yaml", &a)]).is_empty());
     assert_eq!(shown(&controller, "a").origin, origin("z.yaml"));
+}
+
+#[test]
+fn c042_a_change_keeps_the_time_of_creation() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    let changed = Change::Apply(origin("a.yaml"), manifest("a", "two", ""));
+    controller.handle_change(changed, at(200));
+    let process = shown(&controller, "a");
+    assert_eq!((process.created_at, process.updated_at), (100, 200));
 }
 
 #[test]
@@ -244,7 +257,7 @@ fn other_addresses_of_the_gateway_are_shown_at_once() {
 
 #[test]
 fn a_gateway_that_is_turned_off_is_the_reason() {
-    let mut controller = Controller::new(Playback::default());
+    let mut controller = Controller::new(Playback::default(), Surroundings::new("/data"));
     reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
     assert_eq!(condition(&controller, "a", "PlaybackReady").1, "Disabled");
     assert_eq!(shown(&controller, "a").status.webrtc.as_ref().and_then(|webrtc| webrtc.whep_url.clone()), None);

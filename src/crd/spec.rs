@@ -61,6 +61,11 @@ pub struct RestreamProcessSpec {
     #[schemars(length(max = 128), inner(length(max = 4096), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default)]
     pub options: Vec<String>,
+    /// Named values for `$(NAME)` in addresses and options; names are unique.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[serde(default)]
+    pub params: Vec<Param>,
     /// What FFmpeg reads, in order; ids are unique.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
@@ -88,14 +93,59 @@ pub struct RestreamProcessSpec {
     pub webrtc: Option<WebRtc>,
 }
 
+/// A named value for `$(NAME)` in addresses and options.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.value) != has(self.valueFrom)", "exactly one of value and valueFrom is needed"))]
+pub struct Param {
+    /// Name of the value; unique.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Z][A-Z0-9_]*$"))]
+    pub name: String,
+    /// The value itself; `$(NAME)` of parameters before this one is replaced in it.
+    #[schemars(length(max = 4096), regex(pattern = r"^[^\x00]*$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where the value stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
+}
+
+/// Where a value stands.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.secretKeyRef) != has(self.configMapKeyRef)", "exactly one of secretKeyRef and configMapKeyRef is needed"))]
+pub struct ValueFrom {
+    /// A key of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A key of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// A key of a Secret or ConfigMap.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct KeyRef {
+    /// Name of the Secret or ConfigMap.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The key in it.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^(\.?[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"))]
+    pub key: String,
+}
+
 /// One input of FFmpeg: `options -i address`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Io {
-    /// Name of this input, unique among them.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"))]
+    /// Name of this input, unique among them. It may hold `{processid}` and `{reference}`.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^([A-Za-z0-9]|\{processid\}|\{reference\})([A-Za-z0-9_.-]|\{processid\}|\{reference\})*$")
+    )]
     pub id: String,
-    /// What FFmpeg opens: a URL, a path, or a filter graph for `-f lavfi`.
+    /// What FFmpeg opens: a URL, a path, a filter graph for `-f lavfi`, or `#<process id>:output=<output id>` for what
+    /// another process writes.
     #[schemars(length(min = 1, max = 4096), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
     pub address: String,
     /// FFmpeg options of this input; each element is one argument.
@@ -108,8 +158,11 @@ pub struct Io {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Name of this output, unique among them.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"))]
+    /// Name of this output, unique among them. It may hold `{processid}` and `{reference}`.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^([A-Za-z0-9]|\{processid\}|\{reference\})([A-Za-z0-9_.-]|\{processid\}|\{reference\})*$")
+    )]
     pub id: String,
     /// What FFmpeg writes to: a URL or a path.
     #[schemars(length(min = 1, max = 4096), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]

@@ -30,7 +30,7 @@ pub struct RestreamProcessStatus {
     /// What viewers get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtcStatus>,
-    /// `Accepted`, `Ready` and, with WebRTC, `PlaybackReady`.
+    /// `Accepted`, `Ready`, with references `ReferencesResolved`, and with WebRTC `PlaybackReady`.
     #[schemars(schema_with = "conditions")]
     #[serde(default)]
     pub conditions: Vec<Condition>,
@@ -39,7 +39,8 @@ pub struct RestreamProcessStatus {
 /// Where a process is in its life.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Default)]
 pub enum State {
-    /// Accepted, and not started yet; or refused (condition `Accepted` says why).
+    /// Accepted, and not started yet; or refused (condition `Accepted` says why); or what it refers to is missing
+    /// (condition `ReferencesResolved`).
     #[default]
     Pending,
     /// The inputs are probed, or FFmpeg was started and has made no progress yet.

@@ -11,22 +11,22 @@ impl Plan {
     /// them the egress legs. Without legs the process has no WebRTC outputs.
     pub fn argv(&self, legs: Option<(&LegChoice, EgressPorts)>) -> Vec<Secret> {
         let mut argv = self.options.clone();
-        for Io { id: _, address, options } in &self.inputs {
+        for Io { id: _, address, options, files: _ } in &self.inputs {
             argv.extend(options.iter().cloned());
             argv.extend([Secret::new("-i"), address.clone()]);
         }
-        for Io { id: _, address, options } in &self.outputs {
+        for Io { id: _, address, options, files: _ } in &self.outputs {
             argv.extend(options.iter().cloned());
             argv.push(address.clone());
         }
         if let (Some(egress), Some((choice, ports))) = (&self.egress, legs) {
-            argv.extend(self.video_leg(&choice.video, &egress.video.options, ports.video));
-            argv.extend(audio_leg(&choice.audio, &egress.audio.options, ports.audio));
+            argv.extend(self.video_leg(&choice.video, &egress.video_options, ports.video));
+            argv.extend(audio_leg(&choice.audio, &egress.audio_options, ports.audio));
         }
         argv
     }
 
-    fn video_leg(&self, leg: &Leg, options: &[String], port: u16) -> Vec<Secret> {
+    fn video_leg(&self, leg: &Leg, options: &[Secret], port: u16) -> Vec<Secret> {
         let (LegAction::Copy(map) | LegAction::Transcode(map), Some(codec)) = (&leg.action, leg.codec) else {
             return Vec::new();
         };
@@ -67,8 +67,8 @@ impl Plan {
 
 /// H.264 that every browser decodes, at the least delay. An encoder that the manifest names gets only what every encoder
 /// understands; rate options of the manifest replace the chosen ones.
-fn transcode(map: &str, options: &[String]) -> Vec<String> {
-    let given = |names: &[&str]| options.iter().any(|option| names.contains(&option.as_str()));
+fn transcode(map: &str, options: &[Secret]) -> Vec<String> {
+    let given = |names: &[&str]| options.iter().any(|option| names.contains(&option.expose()));
     let mut recipe = Vec::new();
     if !given(&["-c:v", "-codec:v", "-vcodec", "-c", "-codec"]) {
         let x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"];
@@ -86,7 +86,7 @@ fn transcode(map: &str, options: &[String]) -> Vec<String> {
     recipe
 }
 
-fn audio_leg(leg: &Leg, options: &[String], port: u16) -> Vec<Secret> {
+fn audio_leg(leg: &Leg, options: &[Secret], port: u16) -> Vec<Secret> {
     let (LegAction::Copy(map) | LegAction::Transcode(map), Some(codec)) = (&leg.action, leg.codec) else {
         return Vec::new();
     };
@@ -104,7 +104,7 @@ fn audio_leg(leg: &Leg, options: &[String], port: u16) -> Vec<Secret> {
 
 /// One leg: what is mapped, the recipe, the manifest's options, and the way to the gateway. FFmpeg's own sender reports
 /// are left out, because those of picture and sound contradict each other.
-fn way(map: &str, recipe: Vec<String>, options: &[String], codec: Codec, port: u16) -> Vec<Secret> {
+fn way(map: &str, recipe: Vec<String>, options: &[Secret], codec: Codec, port: u16) -> Vec<Secret> {
     let without = match codec.kind() {
         MediaKind::Video => "-an",
         MediaKind::Audio => "-vn",
@@ -113,7 +113,8 @@ fn way(map: &str, recipe: Vec<String>, options: &[String], codec: Codec, port: u
     let address = format!("udp://127.0.0.1:{port}?pkt_size=1200");
     let way =
         [without, "-payload_type", &payload_type, "-rtpflags", "skip_rtcp+send_bye", "-f", "rtp", address.as_str()];
-    [words(&["-map", map]), recipe, options.to_vec(), words(&way)].concat().into_iter().map(Secret::new).collect()
+    let chosen = [words(&["-map", map]), recipe].concat().into_iter().map(Secret::new);
+    chosen.chain(options.iter().cloned()).chain(way.map(Secret::new)).collect()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

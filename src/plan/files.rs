@@ -6,24 +6,17 @@ use super::{Io, Plan};
 use crate::crd;
 use crate::files::{Pattern, Rule};
 
-/// The cleanup rules of an output; what is wrong is told with its path.
-pub fn rules(path: &str, cleanup: &[crd::Cleanup], refused: &mut Vec<String>) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for (at, rule) in cleanup.iter().enumerate() {
-        let crd::Cleanup { pattern, max_files, max_file_age_seconds, purge_on_delete } = rule;
-        match Pattern::parse(pattern) {
-            Ok(pattern) => rules.push(Rule {
-                pattern,
-                max_files: usize::try_from(*max_files).ok().filter(|max| *max > 0),
-                max_age: u64::try_from(*max_file_age_seconds).ok().filter(|max| *max > 0).map(Duration::from_secs),
-                purge_on_delete: *purge_on_delete,
-            }),
-            Err(bad) => {
-                refused.push(format!("{path}.cleanup[{at}].pattern: {pattern:?} is no pattern of files: {bad}"))
-            }
-        }
-    }
-    rules
+/// The cleanup rule of an output, `pattern` being its pattern with the placeholders replaced; an error says why that is
+/// none.
+pub fn rule(cleanup: &crd::Cleanup, pattern: &str) -> Result<Rule, String> {
+    let crd::Cleanup { pattern: _, max_files, max_file_age_seconds, purge_on_delete } = cleanup;
+    let pattern = Pattern::parse(pattern).map_err(|bad| format!("{pattern:?} is no pattern of files: {bad}"))?;
+    Ok(Rule {
+        pattern,
+        max_files: usize::try_from(*max_files).ok().filter(|max| *max > 0),
+        max_age: u64::try_from(*max_file_age_seconds).ok().filter(|max| *max > 0).map(Duration::from_secs),
+        purge_on_delete: *purge_on_delete,
+    })
 }
 
 impl Plan {

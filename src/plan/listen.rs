@@ -1,6 +1,6 @@
 //! Which inputs wait for somebody to send, and so cannot be looked at beforehand.
 
-use super::{Io, Plan};
+use super::{Egress, Io, Plan};
 
 impl Io {
     /// Whether this input waits until somebody connects or sends: RTMP, SRT, RTSP, TCP and HTTP listeners, and UDP and
@@ -46,7 +46,12 @@ impl Plan {
 
     /// Whether FFmpeg would be told the same by both plans, so that it need not start again for the difference.
     pub fn runs_the_same_as(&self, other: &Self) -> bool {
-        let legs = |plan: &Self| plan.egress.as_ref().map(|egress| (egress.video.clone(), egress.audio.clone()));
+        let legs = |plan: &Self| {
+            plan.egress.clone().map(|egress| {
+                let Egress { video, audio, video_options, audio_options, max_viewers: _ } = egress;
+                (video, audio, video_options, audio_options)
+            })
+        };
         self.has_same_inputs(other) && self.outputs == other.outputs && legs(self) == legs(other)
     }
 }
@@ -74,6 +79,7 @@ mod tests {
             id: "in".into(),
             address: Secret::new(address),
             options: options.iter().map(|option| Secret::new(*option)).collect(),
+            files: Vec::new(),
         }
     }
 

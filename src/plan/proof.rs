@@ -1,12 +1,13 @@
 //! From a manifest to a proven plan, or to every reason against it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::choice::Specifier;
-use super::files::rules;
-use super::{Egress, Io, Key, Plan, Secret};
+use super::resolve::Resolver;
+use super::surroundings::{Known, Obstacle, Side, Surroundings};
+use super::{Egress, Key, Plan, Secret};
 use crate::crd::{self, AudioCodec, RestreamProcess, RestreamProcessSpec, VideoCodec, WebRtc};
-use crate::files::Rule;
 
 /// Id of a manifest's process: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
 pub fn process_id(manifest: &RestreamProcess) -> Key {
@@ -19,13 +20,16 @@ pub fn process_id(manifest: &RestreamProcess) -> Key {
 }
 
 impl Plan {
-    /// Proves what the schema cannot; the error holds every reason, each with its path.
-    pub fn new(manifest: &RestreamProcess) -> Result<Self, Vec<String>> {
+    /// Resolves a manifest, and proves what the schema cannot.
+    pub fn new(manifest: &RestreamProcess, surroundings: &Surroundings, known: &Known) -> Result<Self, Obstacle> {
+        let key = process_id(manifest);
+        let mut resolver = Resolver::new(&manifest.spec, &key, surroundings, known);
         let RestreamProcessSpec {
             process_id: _,
             reference,
             suspend,
             options,
+            params: _,
             input,
             output,
             reconnect,
@@ -33,84 +37,78 @@ impl Plan {
             stale_timeout_seconds,
             webrtc,
         } = &manifest.spec;
-        let mut refused = Vec::new();
         let plan = Self {
-            key: process_id(manifest),
+            key: key.clone(),
             reference: reference.clone(),
             suspended: *suspend,
-            options: secrets("spec.options", options, &mut refused),
-            inputs: side("spec.input", input, &mut refused),
-            outputs: outputs(output, &mut refused),
+            options: resolver.global_options(options),
+            inputs: resolver.side(Side::Input, input),
+            outputs: resolver.outputs(output),
             reconnect: reconnect.then(|| seconds(*reconnect_delay_seconds)),
             stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
-            egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut refused)),
-            cleanup: cleanup(output, &mut refused),
+            egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut resolver)),
+            cleanup: resolver.cleanup(output),
+            secrets: resolver.secrets(),
         };
-        if let Some(at) = options.iter().position(|option| option == "-progress") {
-            refused.push(format!(
-                "spec.options[{at}]: -progress is how this program itself hears of FFmpeg's progress; leave it out"
-            ));
+        let Resolver { refused, missing, .. } = resolver;
+        if !refused.is_empty() {
+            Err(Obstacle::Refused(refused))
+        } else if !missing.is_empty() {
+            Err(Obstacle::Missing(missing))
+        } else {
+            Ok(plan)
         }
-        if refused.is_empty() { Ok(plan) } else { Err(refused) }
     }
+}
+
+/// Addresses of a manifest's outputs, for the processes that refer to them; `None` where they cannot be told. They do not
+/// depend on what the manifest itself refers to, so that two that refer to each other find each other.
+pub fn outputs(
+    manifest: &RestreamProcess,
+    surroundings: &Surroundings,
+    known: &Known,
+) -> Option<BTreeMap<String, Secret>> {
+    let key = process_id(manifest);
+    let mut resolver = Resolver::new(&manifest.spec, &key, surroundings, known);
+    let outputs = resolver.outputs(&manifest.spec.output);
+    let is_whole = resolver.refused.is_empty() && resolver.missing.is_empty();
+    is_whole.then(|| outputs.iter().map(|output| (output.id.clone(), resolver.readable(output))).collect())
+}
+
+/// Whether a manifest refers to another process, or to a Secret or ConfigMap.
+pub fn refers(manifest: &RestreamProcess) -> bool {
+    let RestreamProcessSpec { params, input, .. } = &manifest.spec;
+    params.iter().any(|param| param.value_from.is_some())
+        || input.iter().any(|input| input.address.trim_start().starts_with('#'))
 }
 
 fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
 }
 
-/// FFmpeg's arguments end at a NUL, so none may hold one.
-fn secret(path: &str, text: &str, refused: &mut Vec<String>) -> Secret {
-    if text.contains('\0') {
-        refused.push(format!("{path}: holds a NUL, which no argument of a program can"));
-    }
-    Secret::new(text)
-}
-
-fn secrets(path: &str, texts: &[String], refused: &mut Vec<String>) -> Vec<Secret> {
-    texts.iter().enumerate().map(|(at, text)| secret(&format!("{path}[{at}]"), text, refused)).collect()
-}
-
-fn outputs(outputs: &[crd::Output], refused: &mut Vec<String>) -> Vec<Io> {
-    let io = |output: &crd::Output| {
-        let crd::Output { id, address, options, cleanup: _ } = output.clone();
-        crd::Io { id, address, options }
-    };
-    side("spec.output", &outputs.iter().map(io).collect::<Vec<_>>(), refused)
-}
-
-fn cleanup(outputs: &[crd::Output], refused: &mut Vec<String>) -> Vec<Rule> {
-    let rules = |(at, output): (usize, &crd::Output)| rules(&format!("spec.output[{at}]"), &output.cleanup, refused);
-    outputs.iter().enumerate().flat_map(rules).collect()
-}
-
-fn side(path: &str, ios: &[crd::Io], refused: &mut Vec<String>) -> Vec<Io> {
-    let io = |(at, crd::Io { id, address, options }): (usize, &crd::Io)| Io {
-        id: id.clone(),
-        address: secret(&format!("{path}[{at}].address"), address, refused),
-        options: secrets(&format!("{path}[{at}].options"), options, refused),
-    };
-    ios.iter().enumerate().map(io).collect()
-}
-
-fn egress(webrtc: &WebRtc, inputs: usize, refused: &mut Vec<String>) -> Option<Egress> {
+fn egress(webrtc: &WebRtc, inputs: usize, resolver: &mut Resolver<'_>) -> Option<Egress> {
     let WebRtc { enabled, video, audio, max_viewers } = webrtc;
     if !enabled {
         return None;
     }
     if video.codec == VideoCodec::None && audio.codec == AudioCodec::None {
-        refused.push(
+        resolver.refused.push(
             "spec.webrtc: video.codec and audio.codec are both None, so there is nothing to play; set enabled: false or \
              one of them to Auto"
                 .into(),
         );
     }
-    for (side, map, options) in [("video", &video.map, &video.options), ("audio", &audio.map, &audio.options)] {
-        secrets(&format!("spec.webrtc.{side}.options"), options, refused);
+    for (side, map) in [("video", &video.map), ("audio", &audio.map)] {
         let Some(map) = map else { continue };
         if let Err(reason) = Specifier::parse(map, inputs) {
-            refused.push(format!("spec.webrtc.{side}.map: {map:?} {reason}"));
+            resolver.refused.push(format!("spec.webrtc.{side}.map: {map:?} {reason}"));
         }
     }
-    Some(Egress { video: video.clone(), audio: audio.clone(), max_viewers: max_viewers.map(i32::unsigned_abs) })
+    let crd::Video { map, codec, options } = video;
+    let video_options = resolver.leg_options("spec.webrtc.video.options", options);
+    let video = crd::Video { map: map.clone(), codec: *codec, options: Vec::new() };
+    let crd::Audio { map, codec, options } = audio;
+    let audio_options = resolver.leg_options("spec.webrtc.audio.options", options);
+    let audio = crd::Audio { map: map.clone(), codec: *codec, options: Vec::new() };
+    Some(Egress { video, audio, video_options, audio_options, max_viewers: max_viewers.map(i32::unsigned_abs) })
 }

@@ -9,8 +9,12 @@ fn manifest(spec: &str) -> RestreamProcess {
     serde_yaml::from_str(&text).expect("the test's manifest is good")
 }
 
+fn proven(manifest: &RestreamProcess) -> Result<Plan, Obstacle> {
+    Plan::new(manifest, &Surroundings::new("/core/data"), &Known::default())
+}
+
 fn plan(spec: &str) -> Plan {
-    Plan::new(&manifest(spec)).expect("the test's plan is good")
+    proven(&manifest(spec)).expect("the test's plan is good")
 }
 
 fn texts(argv: &[Secret]) -> Vec<&str> {
@@ -79,7 +83,7 @@ fn live(input: &str) -> Plan {
 }
 
 const RTMP: &str = "  - {id: i, address: \"rtmp://0.0.0.0:1935/live/cam\", options: [-listen, \"1\"]}\n";
-const FILE: &str = "  - {id: i, address: film.mp4, options: [-re]}\n";
+const FILE: &str = "  - {id: f, address: film.mp4, options: [-re]}\n";
 
 #[test]
 fn the_legs_follow_the_outputs_of_the_user_each_with_one_map() {
@@ -313,19 +317,22 @@ fn there_is_no_probe_where_nothing_is_to_be_found_out() {
 }
 
 fn refused(spec: &str) -> Vec<String> {
-    Plan::new(&manifest(spec)).expect_err("it is to be refused")
+    match proven(&manifest(spec)).expect_err("it is to be refused") {
+        Obstacle::Refused(reasons) => reasons,
+        Obstacle::Missing(missing) => panic!("it waits for {missing:?}"),
+    }
 }
 
 #[test]
 fn every_reason_against_a_manifest_is_given_at_once() {
     let reasons = refused(
-        "  input: [{id: i, address: \"a\\0b\"}]\n  output: [{id: o, address: o, options: [\"x\\0\"]}]\n  webrtc: \
+        "  input: [{id: i, address: \"a\\0b\"}]\n  output: [{id: o, address: o, options: [-x, \"x\\0\"]}]\n  webrtc: \
          {enabled: true, video: {map: \"3:v:0\"}, audio: {map: sound}}\n",
     );
     let paths: Vec<_> = reasons.iter().map(|reason| reason.split(": ").next().unwrap_or_default()).collect();
     assert_eq!(
         paths,
-        ["spec.input[0].address", "spec.output[0].options[0]", "spec.webrtc.video.map", "spec.webrtc.audio.map"],
+        ["spec.input[0].address", "spec.output[0].options[1]", "spec.webrtc.video.map", "spec.webrtc.audio.map"],
         "{reasons:?}"
     );
     assert!(

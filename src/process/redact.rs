@@ -47,8 +47,14 @@ impl Redactor {
             found.extend(places::secrets(output));
             found.extend(places::stream_keys(output));
         }
-        let spellings: BTreeSet<String> = found.into_iter().flat_map(spellings).collect();
-        let mut secrets: Vec<String> = spellings.into_iter().filter(|text| text.len() >= SHORTEST).collect();
+        Self::default().with(found)
+    }
+
+    /// The same, and these texts are credentials too, wherever they stand.
+    #[must_use]
+    pub fn with<'a>(self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let spellings = secrets.into_iter().flat_map(spellings).filter(|text| text.len() >= SHORTEST);
+        let mut secrets: Vec<String> = spellings.chain(self.secrets).collect::<BTreeSet<_>>().into_iter().collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets }
     }
@@ -231,6 +237,12 @@ mod tests {
         let redactor = Redactor::new(["srt://h?passphrase=pa|ss wo'rd&mode=caller", "rtsp://u:w|x y'z@h/"], []);
         assert_eq!(redactor.redact("pa|ss wo'rd"), "***");
         assert_eq!(redactor.redact("rtsp://u:w|x y'z@h/: refused"), "rtsp://u:***@h/: refused");
+    }
+
+    #[test]
+    fn texts_that_are_known_to_be_secret_are_masked_wherever_they_stand() {
+        let redactor = Redactor::new(["-token", "first-token"], []).with(["hunter2", "north wind", "x", ""]);
+        assert_eq!(redactor.redact("hunter2, north wind, first-token, x"), "***, ***, ***, x");
     }
 
     #[test]

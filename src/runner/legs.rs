@@ -96,7 +96,12 @@ mod tests {
     use crate::plan::{Egress, Io, Key, MediaKind, Secret, Stream};
 
     fn plan() -> Plan {
-        let listener = Io { id: "in".into(), address: Secret::new("srt://:6000?mode=listener"), options: Vec::new() };
+        let listener = Io {
+            id: "in".into(),
+            address: Secret::new("srt://:6000?mode=listener"),
+            options: Vec::new(),
+            files: Vec::new(),
+        };
         Plan {
             key: Key::new("cam"),
             reference: None,
@@ -106,8 +111,15 @@ mod tests {
             outputs: Vec::new(),
             reconnect: None,
             stale: None,
-            egress: Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None }),
             cleanup: Vec::new(),
+            egress: Some(Egress {
+                video: crd::Video::default(),
+                audio: crd::Audio::default(),
+                video_options: Vec::new(),
+                audio_options: Vec::new(),
+                max_viewers: None,
+            }),
+            secrets: Vec::new(),
         }
     }
 

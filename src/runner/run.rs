@@ -1,6 +1,7 @@
 //! The task of one process: performs what its machine decides.
 
 use std::future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use tokio::time::sleep_until;
 
 use super::Event;
 use super::child::{Child, Seen};
+use super::containment;
 use super::legs::{Legs, Verdict};
 use super::spawner::{Purpose, Spawner};
 use crate::plan::{EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
@@ -147,6 +149,11 @@ impl Task {
             Some(probe) => (Purpose::Probe, probe.argv.clone()),
             None => (Purpose::Run, self.arguments()),
         };
+        if purpose == Purpose::Run
+            && let Err(message) = contain(self.plan.clone(), self.spawner.directory().to_owned()).await
+        {
+            return self.machine.handle_start_failed(now(), &message);
+        }
         let spawned = self.spawner.spawn(purpose, arguments).await;
         let child = spawned.map_err(|error| error.to_string()).and_then(|spawned| {
             Child::new(spawned).map_err(|error| format!("FFmpeg was started and cannot be watched: {error}"))
@@ -243,6 +250,12 @@ impl Task {
     }
 }
 
+/// Symbolic links are followed where a network file system may take its time.
+async fn contain(plan: Arc<Plan>, directory: PathBuf) -> Result<(), String> {
+    let look = move || containment::check(&plan, &directory);
+    tokio::task::spawn_blocking(look).await.map_err(|error| format!("the outputs could not be looked at: {error}"))?
+}
+
 fn now() -> Now {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Now { instant: Instant::now(), unix }
@@ -266,12 +279,14 @@ fn policy(plan: &Plan) -> Policy {
     let of = |io: &Io| io.options.iter().chain([&io.address]).cloned().collect::<Vec<_>>();
     let inputs = plan.inputs.iter().flat_map(of);
     let outputs: Vec<Secret> = plan.outputs.iter().flat_map(of).collect();
-    let arguments: Vec<Secret> = plan.options.iter().cloned().chain(inputs).chain(outputs).collect();
+    let legs = plan.egress.iter().flat_map(|egress| egress.video_options.iter().chain(&egress.audio_options)).cloned();
+    let arguments: Vec<Secret> = plan.options.iter().cloned().chain(inputs).chain(outputs).chain(legs).collect();
     let addresses = plan.outputs.iter().map(|output| output.address.expose());
     Policy {
         reconnect: plan.reconnect,
         stale: plan.stale,
         listens: plan.inputs.iter().map(Io::listens).collect(),
-        redactor: Redactor::new(arguments.iter().map(Secret::expose), addresses),
+        redactor: Redactor::new(arguments.iter().map(Secret::expose), addresses)
+            .with(plan.secrets.iter().map(Secret::expose)),
     }
 }

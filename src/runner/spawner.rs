@@ -76,6 +76,7 @@ pub enum SpawnError {
 #[derive(Debug)]
 pub struct Spawner {
     orders: mpsc::Sender<Order>,
+    directory: PathBuf,
 }
 
 #[derive(Debug)]
@@ -90,6 +91,7 @@ impl Spawner {
     pub fn new(settings: Settings) -> Result<Self, StartError> {
         pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| StartError::Watch(error.into()))?;
         let (orders, inbox) = mpsc::channel::<Order>();
+        let directory = settings.directory.clone();
         let work = move || {
             for order in inbox {
                 // Where nobody waits for it any more, the child is killed with the answer that is dropped.
@@ -97,7 +99,12 @@ impl Spawner {
             }
         };
         std::thread::Builder::new().name("spawner".into()).spawn(work).map_err(StartError::Thread)?;
-        Ok(Self { orders })
+        Ok(Self { orders, directory })
+    }
+
+    /// Where FFmpeg runs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts FFmpeg with these arguments.

@@ -11,9 +11,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::controller::{Change, Problem};
+use crate::plan::Values;
 
 use super::directory::{self, Identity};
 use super::listing::{Listing, Manifests};
+use super::values::ValueFiles;
 
 /// Time between looks that nothing asked for.
 const RESCAN: Duration = Duration::from_secs(5);
@@ -63,8 +65,9 @@ enum Wake {
 }
 
 /// Reads the directory once, tells what stands in it, and tells it again whenever something changes: always as
-/// [`Change::Reset`] with every manifest, followed by [`Change::Problems`] with every problem.
-pub fn watch(directory: PathBuf, changes: UnboundedSender<Change>) -> Result<Watch, WatchError> {
+/// [`Change::Reset`] with every manifest, followed by [`Change::Problems`] with every problem. What manifests take from
+/// Secrets and ConfigMaps is read below `secrets`, which need not exist, and told before them as [`Change::Values`].
+pub fn watch(directory: PathBuf, secrets: PathBuf, changes: UnboundedSender<Change>) -> Result<Watch, WatchError> {
     let (wake, woken) = mpsc::channel();
     let ended = CancellationToken::new();
     let mut watcher = Watching {
@@ -72,8 +75,11 @@ pub fn watch(directory: PathBuf, changes: UnboundedSender<Change>) -> Result<Wat
         changes,
         wake: wake.clone(),
         listing: Listing::default(),
+        values: ValueFiles::new(secrets),
         told: None,
+        told_values: Values::default(),
         events: None,
+        value_events: None,
         deaf: false,
         _ended: ended.clone().drop_guard(),
     };
@@ -110,10 +116,14 @@ struct Watching {
     changes: UnboundedSender<Change>,
     wake: mpsc::Sender<Wake>,
     listing: Listing,
+    values: ValueFiles,
     /// What was told last.
     told: Option<(Manifests, Vec<Problem>)>,
+    told_values: Values,
     /// Where the system tells of changes: the watcher and the directory that it watches.
     events: Option<(RecommendedWatcher, Identity)>,
+    /// The same for the directory of the values.
+    value_events: Option<(RecommendedWatcher, Identity)>,
     /// The system was asked and does not tell; said once.
     deaf: bool,
     _ended: DropGuard,
@@ -158,7 +168,8 @@ impl Watching {
     /// Waits for the next reason to look; `false` ends the watch.
     fn wait(&mut self, woken: &mpsc::Receiver<Wake>) -> bool {
         let rescan = if self.events.is_some() { RESCAN } else { RESCAN_ALONE };
-        let due = self.listing.poll_deadline().map(|due| due.saturating_duration_since(Instant::now()));
+        let deadlines = [self.listing.poll_deadline(), self.values.poll_deadline()];
+        let due = deadlines.into_iter().flatten().min().map(|due| due.saturating_duration_since(Instant::now()));
         match woken.recv_timeout(due.map_or(rescan, |due| due.clamp(GATHER, rescan))) {
             Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
             Ok(Wake::Moved) => self.events = None,
@@ -207,7 +218,7 @@ impl Watching {
 
     /// Asks the system to tell of changes; without it the directory is looked at often.
     fn listen(&mut self, identity: Identity) {
-        match listen(&self.directory, self.wake.clone()) {
+        match listen(&self.directory, RecursiveMode::NonRecursive, self.wake.clone()) {
             Ok(watcher) => {
                 self.events = Some((watcher, identity));
                 self.deaf = false;
@@ -222,9 +233,43 @@ impl Watching {
         }
     }
 
+    /// Asks the system to tell of changes of the values; without it they are looked at as often as the manifests.
+    fn listen_for_values(&mut self) {
+        let Some(directory) = self.values.watched() else {
+            self.value_events = None;
+            return;
+        };
+        let identity = directory::identity(directory).ok();
+        if self.value_events.as_ref().map(|(_, watched)| *watched) != identity {
+            let wake = self.wake.clone();
+            self.value_events =
+                identity.and_then(|identity| Some((listen(directory, RecursiveMode::Recursive, wake).ok()?, identity)));
+        }
+    }
+
     /// Tells what is believed, if it is not what was told last.
     fn tell(&mut self) -> Result<(), Unwanted> {
         let (manifests, problems) = (self.listing.manifests(), self.listing.problems());
+        self.values.read(manifests.iter().map(|(_, manifest)| manifest.as_ref()), Instant::now());
+        self.listen_for_values();
+        // What nobody asks for any more is taken back after the manifests that asked for it.
+        let values = self.values.values();
+        let mut all = self.told_values.clone();
+        all.extend(values.clone());
+        self.tell_values(all)?;
+        self.tell_manifests(manifests, problems)?;
+        self.tell_values(values)
+    }
+
+    fn tell_values(&mut self, values: Values) -> Result<(), Unwanted> {
+        if self.told_values != values {
+            self.changes.send(Change::Values(values.clone())).map_err(|_| Unwanted)?;
+            self.told_values = values;
+        }
+        Ok(())
+    }
+
+    fn tell_manifests(&mut self, manifests: Manifests, problems: Vec<Problem>) -> Result<(), Unwanted> {
         if self.told.as_ref().is_some_and(|told| told.0 == manifests && told.1 == problems) {
             return Ok(());
         }
@@ -235,7 +280,7 @@ impl Watching {
     }
 }
 
-fn listen(directory: &Path, wake: mpsc::Sender<Wake>) -> notify::Result<RecommendedWatcher> {
+fn listen(directory: &Path, mode: RecursiveMode, wake: mpsc::Sender<Wake>) -> notify::Result<RecommendedWatcher> {
     let watched = directory.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let reason = match &event {
@@ -247,6 +292,6 @@ fn listen(directory: &Path, wake: mpsc::Sender<Wake>) -> notify::Result<Recommen
         // A thread that has ended needs no word.
         let _ = wake.send(reason);
     })?;
-    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    watcher.watch(directory, mode)?;
     Ok(watcher)
 }

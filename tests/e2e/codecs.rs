@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use dragonfork::crd::RestreamProcess;
-use dragonfork::plan::{EgressPorts, Inventory, LegAction, MediaKind, Plan, Stream};
+use dragonfork::plan::{EgressPorts, Inventory, Known, LegAction, MediaKind, Plan, Stream, Surroundings};
 use dragonfork::rtp::{Access, Assembler, Codec, Continuity, PacketView, is_rtcp};
 use serde_json::json;
 
@@ -75,7 +75,7 @@ fn sent(codec: Codec, name: &str, file: &Path) -> Sent {
     let webrtc = json!({"enabled": true, "video": {"codec": "Copy"}, "audio": {"codec": "None"}});
     let manifest = manifest("film").input("-re", file.display().to_string()).with("webrtc", webrtc);
     let manifest: RestreamProcess = serde_yaml::from_str(&manifest.text()).expect("it is a manifest");
-    let plan = Plan::new(&manifest).expect("it is accepted");
+    let plan = Plan::new(&manifest, &Surroundings::new("/data"), &Known::default()).expect("it is accepted");
     let stream = Stream { kind: MediaKind::Video, codec: name.into(), ..Stream::default() };
     let choice = plan.choose(&Inventory { known: [0].into(), streams: vec![stream] }).expect("it has egress");
     assert_eq!((&choice.video.action, choice.video.codec), (&LegAction::Copy("0:v:0".into()), Some(codec)));

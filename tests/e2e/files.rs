@@ -22,23 +22,18 @@ async fn program(environment: &[(&str, &str)]) -> Program {
     Program::start_with(&[], &[&login, environment].concat()).await
 }
 
-/// The memory filesystem for those who write.
-fn memory(program: &Program) -> String {
-    program.origin().replace("http://", &format!("http://admin:{IN_URL}@")) + "/memfs"
-}
-
 fn source(name: &str) -> Manifest {
     let film = media::film(Codec::Baseline, 1, true).display().to_string();
     manifest(name).input("-re -stream_loop -1", film)
 }
 
 /// FFmpeg's options for HLS by PUT, with segments of a second.
-fn hls(base: &str, name: &str, ending: &str, more: &str) -> String {
+fn hls(name: &str, ending: &str, more: &str) -> String {
     let kind = match ending {
         "ts" => String::new(),
         _ => format!("-hls_segment_type fmp4 -hls_fmp4_init_filename {name}_init.mp4"),
     };
-    format!("-c copy -f hls -hls_time 1 -hls_segment_filename {base}/{name}_%d.{ending} {kind} -method PUT {more}")
+    format!("-c copy -f hls -hls_time 1 -hls_segment_filename {{memfs}}/{name}_%d.{ending} {kind} -method PUT {more}")
 }
 
 /// The files of a filesystem whose names begin so.
@@ -102,11 +97,10 @@ async fn until_viewers(program: &Program, reference: &str, wanted: usize) -> u64
 async fn a_process_plays_by_webrtc_and_by_hls_of_both_kinds_at_once_and_viewers_are_counted() {
     let _turn = turn::shared().await;
     let program = program(&[("CORE_SESSIONS_IP_IGNORELIST", ""), ("CORE_SESSIONS_SESSION_TIMEOUT_SEC", "5")]).await;
-    let base = memory(&program);
     let keep = "-hls_list_size 4 -hls_flags delete_segments";
     let manifest = source("both")
-        .output(&hls(&base, "old", "ts", keep), format!("{base}/old.m3u8"))
-        .output(&hls(&base, "new", "m4s", keep), format!("{base}/new.m3u8"));
+        .output(&hls("old", "ts", keep), "{memfs}/old.m3u8")
+        .output(&hls("new", "m4s", keep), "{memfs}/new.m3u8");
     program.apply(&manifest);
     until_playable(&program, "both").await;
     let browser = Browser::start().await;
@@ -141,12 +135,11 @@ async fn a_process_plays_by_webrtc_and_by_hls_of_both_kinds_at_once_and_viewers_
 async fn a_rule_leaves_the_newest_segments_and_only_a_deletion_purges() {
     let _turn = turn::shared().await;
     let program = program(&[]).await;
-    let base = memory(&program);
     let cleanup = json!([
         {"pattern": "memfs:/cam_*.ts", "maxFiles": 4, "purgeOnDelete": true},
         {"pattern": "memfs:/cam.m3u8", "purgeOnDelete": true},
     ]);
-    let mut manifest = source("cam").output(&hls(&base, "cam", "ts", "-hls_list_size 3"), format!("{base}/cam.m3u8"));
+    let mut manifest = source("cam").output(&hls("cam", "ts", "-hls_list_size 3"), "{memfs}/cam.m3u8");
     manifest = manifest.with_output("cleanup", cleanup);
     program.apply(&manifest);
     let is_tidy = |files: &[String]| newest(files) >= 8 && files.len() <= 6;
@@ -196,12 +189,10 @@ async fn the_memory_filesystem_keeps_to_its_cap_and_makes_room_for_what_is_new()
     let _turn = turn::shared().await;
     let limits = [("CORE_STORAGE_MEMORY_MAX_SIZE_MBYTES", "1"), ("CORE_STORAGE_MEMORY_PURGE", "true")];
     let program = program(&limits).await;
-    let base = memory(&program);
-    let options = format!(
-        "-map 0:v -c:v libx264 -preset ultrafast -b:v 3M -minrate 3M -maxrate 3M -bufsize 1M -x264-params nal-hrd=cbr \
-         -g 30 -f hls -hls_time 1 -hls_segment_filename {base}/cam_%d.ts -hls_list_size 3 -method PUT"
-    );
-    program.apply(&source("cam").output(&options, format!("{base}/cam.m3u8")));
+    let options = "-map 0:v -c:v libx264 -preset ultrafast -b:v 3M -minrate 3M -maxrate 3M -bufsize 1M \
+                   -x264-params nal-hrd=cbr -g 30 -f hls -hls_time 1 -hls_segment_filename {memfs}/cam_%d.ts \
+                   -hls_list_size 3 -method PUT";
+    program.apply(&source("cam").output(options, "{memfs}/cam.m3u8"));
     let mut most = 0;
     until("ten segments", async || {
         let listed = program.json("/api/v3/fs/mem").await;

@@ -42,5 +42,6 @@ mod paths;
 mod play;
 mod players;
 mod real_life;
+mod references;
 mod samples;
 mod watching;

@@ -151,6 +151,7 @@ pub fn plan() -> Plan {
         stale: None,
         egress: None,
         cleanup: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 
@@ -162,11 +163,17 @@ pub fn secrets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Secret> {
 pub fn io(id: &str, words: &str) -> Io {
     let mut options = secrets(words.split_whitespace());
     let address = options.pop().expect("an address");
-    Io { id: id.into(), address, options }
+    Io { id: id.into(), address, options, files: Vec::new() }
 }
 
 pub fn egress() -> Option<Egress> {
-    Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None })
+    Some(Egress {
+        video: crd::Video::default(),
+        audio: crd::Audio::default(),
+        video_options: Vec::new(),
+        audio_options: Vec::new(),
+        max_viewers: None,
+    })
 }
 
 /// Runs a program to its end.

@@ -1,0 +1,77 @@
+//! What manifests can refer to, from the configuration.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::credentials::Credentials;
+use crate::args;
+use crate::plan::{Access, AccessList, Memory, Rtmp, Secret, Srt, Surroundings};
+
+/// What the configuration and the variables of the environment say.
+pub fn surroundings(
+    config: &args::Standalone,
+    address: SocketAddr,
+    credentials: &Credentials,
+    disk: PathBuf,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Surroundings {
+    let args::Media {
+        secrets_dir: _,
+        rtmp_address,
+        rtmp_app,
+        rtmp_token,
+        srt_address,
+        srt_passphrase,
+        srt_token,
+        ffmpeg_access_input_allow,
+        ffmpeg_access_input_block,
+        ffmpeg_access_output_allow,
+        ffmpeg_access_output_block,
+    } = &config.media;
+    let secret = |text: &Option<String>| text.as_ref().filter(|text| !text.is_empty()).map(Secret::new);
+    Surroundings {
+        disk,
+        memory: Some(memory(&config.storage, address, credentials)),
+        rtmp: rtmp_address.as_ref().map(|server| Rtmp {
+            server: server.clone(),
+            app: rtmp_app.clone(),
+            token: secret(rtmp_token),
+        }),
+        srt: srt_address.as_ref().map(|server| Srt {
+            server: server.clone(),
+            passphrase: secret(srt_passphrase),
+            token: secret(srt_token),
+        }),
+        access: Access {
+            inputs: AccessList {
+                allow: ffmpeg_access_input_allow.clone().unwrap_or_default(),
+                block: ffmpeg_access_input_block.clone().unwrap_or_default(),
+            },
+            outputs: AccessList {
+                allow: ffmpeg_access_output_allow.clone().unwrap_or_default(),
+                block: ffmpeg_access_output_block.clone().unwrap_or_default(),
+            },
+        },
+        parameters: parameters(variables),
+    }
+}
+
+/// Where FFmpeg reaches the memory filesystem.
+fn memory(config: &args::Storage, address: SocketAddr, credentials: &Credentials) -> Memory {
+    let login = config.storage_memory_auth_enable.then(|| {
+        let password = config.storage_memory_auth_password.as_ref().unwrap_or(&credentials.memory_password);
+        (config.storage_memory_auth_username.clone(), Secret::new(password))
+    });
+    Memory { address, login }
+}
+
+/// `CORE_PARAM_KEY` is `$(KEY)`.
+fn parameters(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, Secret> {
+    let parameter = |(name, value): (OsString, OsString)| {
+        let name = name.to_str()?.strip_prefix(args::PARAMETER)?.to_owned();
+        Some((name, Secret::new(value.into_string().ok()?)))
+    };
+    variables.filter_map(parameter).collect()
+}

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
+use crate::fake;
+
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Bench {
@@ -41,6 +43,11 @@ impl Bench {
         // be executed.
         run("install", &["-m", "755", &text.display().to_string(), &script.display().to_string()]);
         Self::with(script, directory)
+    }
+
+    /// A runner of the stand-in for FFmpeg.
+    pub fn with_fake() -> Self {
+        Self::with(fake::ffmpeg().into(), tempfile::tempdir().expect("a directory"))
     }
 
     pub fn with(ffmpeg: PathBuf, directory: TempDir) -> Self {
@@ -151,6 +158,11 @@ pub fn plan() -> Plan {
         stale: None,
         egress: None,
     }
+}
+
+/// A process whose FFmpeg is the stand-in, which does this.
+pub fn fake(words: &str) -> Plan {
+    Plan { inputs: vec![io("in", &format!("fake:{words}"))], ..plan() }
 }
 
 pub fn secrets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Secret> {

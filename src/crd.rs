@@ -22,7 +22,9 @@ mod yaml;
 pub use definition::crd_yaml;
 pub use fault::Fault;
 pub use manifest::{Document, MAX_FILE_BYTES, Reading, read_manifests};
-pub use spec::{Audio, AudioCodec, Io, RestreamProcess, RestreamProcessSpec, Video, VideoCodec, WebRtc};
+pub use spec::{
+    Audio, AudioCodec, Io, Limits, Restart, RestreamProcess, RestreamProcessSpec, Video, VideoCodec, WebRtc,
+};
 pub use status::{LastExit, LegStatus, Progress, RestreamProcessStatus, State, WebRtcStatus};
 
 /// API group of the resource.

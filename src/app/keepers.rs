@@ -58,7 +58,7 @@ impl Keepers {
     pub fn perform(&mut self, step: Step) {
         let key = match &step {
             Step::Start(plan) | Step::Replace(plan) | Step::Configure(plan) => plan.key.clone(),
-            Step::Stop(key) => key.clone(),
+            Step::Begin(key) | Step::Restart(key) | Step::Stop(key) => key.clone(),
         };
         let Self { rooms, keepers, tasks, done, .. } = self;
         let keeper = keepers.entry(key.clone()).or_insert_with(|| {
@@ -123,8 +123,10 @@ async fn keep(key: Key, mut orders: UnboundedReceiver<Order>, rooms: Rooms, done
                 rooms.configure(&plan);
                 run.configure(plan);
             }
+            (Order::Perform(Step::Begin(_)), Some(run)) => run.begin(),
+            (Order::Perform(Step::Restart(_)), Some(run)) => run.restart(),
             (Order::NoteReordered, Some(run)) => run.note_reordered(),
-            (Order::Perform(Step::Configure(_)) | Order::NoteReordered, None) => {}
+            (Order::Perform(Step::Configure(_) | Step::Begin(_) | Step::Restart(_)) | Order::NoteReordered, None) => {}
             (Order::Perform(Step::Stop(_)), _) => {
                 // Viewers are told first, so that they need not find out.
                 if let Some(gateway) = &rooms.gateway {

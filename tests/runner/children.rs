@@ -316,11 +316,14 @@ async fn an_ffmpeg_is_found_in_its_own_path() {
     let settings = dragonfork::runner::Settings {
         ffmpeg: "ffmpeg.sh".into(),
         directory: "/".into(),
+        log_lines: 50,
         environment: vec![("PATH".into(), std::env::join_paths(["/nowhere".into(), bench.path("")]).expect("a path"))],
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let runner = dragonfork::runner::Runner::new(settings, sender).expect("it starts");
     let run = runner.start(Arc::new(plan()), None);
+    let (_, event) = events.recv().await.expect("it tells");
+    assert!(matches!(event, Event::Command(_)), "{event:?}");
     let (_, event) = events.recv().await.expect("it tells");
     assert!(matches!(event, Event::Run(process::Event::Started(_))), "{event:?}");
     run.stop().await;

@@ -684,6 +684,9 @@ impl Control {
             answered => answered?,
         };
         let opening = session.opening();
+        if opening == Opening::CounterOffer {
+            self.make_room_for_counter_offer(process, limit.div_ceil(2), now);
+        }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let etag = session.etag().to_owned();
         self.by_ufrag.insert(session.local_ufrag().to_owned(), id.clone());
@@ -707,6 +710,23 @@ impl Control {
             tracing::info!(session = short(&id), stream = process, "no codec in common, a counter-offer is made");
         }
         Ok(Answer { session: id, opening, sdp, etag })
+    }
+
+    /// Lets counter-offers that wait for their answer have so many of a stream's places; the oldest ends. So a player that
+    /// does not know them, and offers again and again, keeps nobody out.
+    fn make_room_for_counter_offer(&mut self, process: &str, most: usize, now: Instant) {
+        let waiting = |viewer: &WhepViewer| viewer.stream == process && viewer.session.waits_for_answer();
+        let mut waiting: Vec<(u64, String)> = self
+            .viewers
+            .iter()
+            .filter(|(_, viewer)| waiting(viewer))
+            .map(|(id, viewer)| (viewer.number, id.clone()))
+            .collect();
+        waiting.sort();
+        let over = (waiting.len() + 1).saturating_sub(most);
+        for (_, id) in waiting.into_iter().take(over) {
+            self.end_session(&id, "newer counter-offers of this stream wait", now);
+        }
     }
 }
 

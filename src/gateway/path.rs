@@ -18,6 +18,14 @@ pub enum Path {
 }
 
 impl Path {
+    /// Whether anything would be taken now; that of UDP is found out by sending.
+    pub fn takes(&self) -> bool {
+        match self {
+            Self::Udp(..) => true,
+            Self::Tcp(connection) => connection.takes(),
+        }
+    }
+
     /// Sends datagrams of `segment` octets each, the last of which may be shorter. Fails with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing can be taken now.
     pub fn send(&self, port: &Port, contents: &[u8], segment: usize) -> io::Result<()> {

@@ -87,6 +87,11 @@ impl Connection {
         queue.write(&self.stream)
     }
 
+    /// Whether datagrams would be taken now.
+    pub fn takes(&self) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).octets.len() <= QUEUE
+    }
+
     /// Writes what waits.
     fn flush(&self) -> io::Result<()> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).write(&self.stream)

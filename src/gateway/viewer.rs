@@ -305,7 +305,8 @@ impl Track {
             self.behind_since = None;
             return false;
         }
-        let mut allowed = self.allowance(ring, way.now);
+        // What cannot leave is not worth its encryption.
+        let mut allowed = if path.takes() { self.allowance(ring, way.now) } else { 0 };
         let mut cursor = start;
         let mut pending = Pending::default();
         let mut blocked = false;

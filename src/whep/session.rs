@@ -213,6 +213,11 @@ impl Session {
         self.opening
     }
 
+    /// Whether it is a counter-offer that nobody has answered yet.
+    pub fn waits_for_answer(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// The media that was answered.
     pub fn accepted(&self) -> &[Accepted] {
         &self.accepted

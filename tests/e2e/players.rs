@@ -1,12 +1,13 @@
 //! WHEP players that others wrote: GStreamer's webrtcbin, and two from npm in Chromium. (aiortc is in `watching`.)
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::browser::{Browser, Stats};
@@ -61,6 +62,13 @@ async fn plays(browser: &Browser, frames: u64) {
     browser.until("frames and sound", more).await;
 }
 
+/// Statuses of the PATCHes that the program has answered.
+fn patches(program: &Program) -> BTreeSet<u64> {
+    let lines = program.printed();
+    let events = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| event["method"] == "PATCH").filter_map(|event| event["status"].as_u64()).collect()
+}
+
 /// Stops the player, which has to say goodbye.
 async fn stops(program: &Program, browser: &Browser) {
     browser.run("return player.stop()", Vec::new()).await;
@@ -79,9 +87,12 @@ async fn the_eyevinn_player_plays_with_candidates_gathered_first() {
 #[tokio::test]
 async fn whip_whep_plays_with_candidates_handed_in_later_and_through_its_ice_restart() {
     let _turn = turn::shared().await;
-    let program = with_film(&[]).await;
+    // In its restart it writes a comma between two candidates, so there must be one.
+    let program = with_film(&[("CORE_WEBRTC_TCP", "false"), ("CORE_LOG_LEVEL", "debug")]).await;
     let browser = watch(&program, "whip-whep").await;
+    assert_eq!(patches(&program), BTreeSet::from([204]));
     browser.run("return player.restart()", Vec::new()).await;
+    assert_eq!(patches(&program), BTreeSet::from([200, 204]));
     assert!(program.printed().contains("viewer restarts ICE"), "{}", program.printed());
     plays(&browser, 60).await;
     stops(&program, &browser).await;

@@ -157,6 +157,23 @@ async fn whep_022_045_a_counter_offer_holds_a_place_until_nothing_of_it_is_taken
 }
 
 #[tokio::test]
+async fn whep_022_045_counter_offers_that_nobody_answers_leave_half_of_the_places_to_others() {
+    let program = Program::with(&[("CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", "4")]).await;
+    let first = countered(&program).await;
+    let second = countered(&program).await;
+    let mut last = countered(&program).await;
+    for _ in 0..10 {
+        last = countered(&program).await;
+    }
+    for (made, status) in [(&first, 404), (&second, 404), (&last, 204)] {
+        assert_eq!(program.send("GET", &made.location).await.status(), status);
+    }
+    for status in [201, 201, 503] {
+        assert_eq!(program.post(CAM, CHROMIUM).await.status(), status);
+    }
+}
+
+#[tokio::test]
 async fn whep_032_045_a_counter_offer_without_an_answer_is_gone_after_30_seconds_and_its_place_is_free() {
     let program = Program::with(&[("CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", "1")]).await;
     let begin = Instant::now();

@@ -11,6 +11,7 @@ mod inventory;
 mod listen;
 mod probe;
 mod proof;
+pub mod skills;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::crd;
 use crate::rtp::Codec;
 
 pub use inventory::{Detail, Details, FrameOrder, Report};
-pub use probe::Probe;
+pub use probe::{Probe, look};
 pub use proof::process_id;
 
 /// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
-use crate::plan::skills::Skills;
 use crate::plan::{Key, Plan, Secret};
 
 pub use live::{Exec, Live, Order, Reports};
@@ -119,8 +118,6 @@ pub struct Snapshot {
     pub processes: BTreeMap<Key, Arc<Process>>,
     /// Manifests that could not be read, or are not used.
     pub problems: Vec<Problem>,
-    /// What FFmpeg can do; `None` until it was asked, and where it cannot be asked.
-    pub skills: Option<Arc<Skills>>,
 }
 
 /// What is shown of one process.

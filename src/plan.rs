@@ -11,7 +11,6 @@ mod inventory;
 mod listen;
 mod probe;
 mod proof;
-pub mod skills;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +22,7 @@ use crate::crd;
 use crate::rtp::Codec;
 
 pub use inventory::{Detail, Details, FrameOrder, Report};
-pub use probe::{Probe, look};
+pub use probe::Probe;
 pub use proof::process_id;
 
 /// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.

@@ -60,7 +60,6 @@ struct House {
     controller: Controller,
     keepers: Keepers,
     gateway: Option<Gateway>,
-    skills: watch::Receiver<runner::Known>,
     source: source::Watch,
     http: JoinHandle<()>,
     http_shutdown: CancellationToken,
@@ -87,7 +86,6 @@ impl House {
             log_lines: config.ffmpeg_log_max_lines,
         };
         let runner = Arc::new(Runner::new(settings, run_events)?);
-        let skills = load_skills(&runner);
         let (whep, requests) = whep::Client::new();
         let (gateway_events, gateway_news) = unbounded_channel();
         let gateway = match config.webrtc_enable {
@@ -110,7 +108,6 @@ impl House {
             controller: Controller::new(playback).with_history(config.ffmpeg_log_max_history),
             keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), observe),
             gateway,
-            skills,
             source,
             http,
             http_shutdown,
@@ -151,11 +148,6 @@ impl House {
                 Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
                 Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
                 Some(event) = self.news.gateway.recv() => self.handle_gateway(event),
-                Ok(()) = self.skills.changed() => {
-                    if let runner::Known::Answered(skills) = &*self.skills.borrow_and_update() {
-                        self.controller.handle_skills(skills.clone());
-                    }
-                }
                 tended = self.keepers.tend() => tended.context("the keeper of a process failed")?,
                 () = self.source.ended() => bail!("the watch over the manifest directory ended"),
                 ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended"))?,
@@ -226,18 +218,6 @@ impl House {
     }
 }
 
-/// Asks FFmpeg what it can do, while everything else begins.
-fn load_skills(runner: &Runner) -> watch::Receiver<runner::Known> {
-    let loading = runner.load_skills();
-    tokio::spawn(async move {
-        match loading.await {
-            Ok(skills) => tracing::info!(version = skills.build.version, "FFmpeg is there"),
-            Err(error) => tracing::warn!(error, "FFmpeg cannot be asked what it can do"),
-        }
-    });
-    runner.skills()
-}
-
 fn log_run(key: &Key, event: &process::Event) {
     use process::{Cause, Event};
     match event {
@@ -255,7 +235,7 @@ fn log_run(key: &Key, event: &process::Event) {
                 Cause::Failed
                 | Cause::Killed
                 | Cause::Stale
-                | Cause::SpawnFailed | Cause::MissingEncoder | Cause::MissingDecoder | Cause::MissingFormat | Cause::MissingProtocol
+                | Cause::SpawnFailed
                 | Cause::CpuLimit
                 | Cause::MemoryLimit => {
                     tracing::warn!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");

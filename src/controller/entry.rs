@@ -176,7 +176,7 @@ impl Entry {
                 if exit.cause != Cause::Stopped {
                     self.set_state(after(&exit, restart_in.is_some()), now);
                 }
-                if exit.cause.is_no_start() {
+                if exit.cause == Cause::SpawnFailed {
                     self.seen.begin();
                 }
                 self.seen.is_begun = false;
@@ -241,7 +241,7 @@ fn after(exit: &Exit, again: bool) -> State {
         Cause::Corrected => State::Starting,
         _ if again => State::Reconnecting,
         Cause::Finished | Cause::Stopped => State::Finished,
-        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed | Cause::MissingEncoder | Cause::MissingDecoder | Cause::MissingFormat | Cause::MissingProtocol | Cause::CpuLimit | Cause::MemoryLimit => {
+        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed | Cause::CpuLimit | Cause::MemoryLimit => {
             State::Failed
         }
     }

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::entry::Entry;
 use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
-use crate::plan::skills::Skills;
 use crate::plan::{Key, Plan, process_id};
 
 /// Reports of runs that are kept beside the newest, unless it is said otherwise.
@@ -28,7 +27,6 @@ pub struct Controller {
     playback: Playback,
     /// Reports of runs that are kept beside the newest.
     history: usize,
-    skills: Option<Arc<Skills>>,
     /// Every manifest that the source has, in its order.
     listing: Vec<(Origin, Arc<RestreamProcess>)>,
     entries: BTreeMap<Key, Entry>,
@@ -45,7 +43,6 @@ impl Controller {
         Self {
             playback,
             history: HISTORY,
-            skills: None,
             listing: Vec::new(),
             entries: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -59,16 +56,6 @@ impl Controller {
     pub fn with_history(mut self, history: usize) -> Self {
         self.history = history;
         self
-    }
-
-    /// Takes what FFmpeg can do.
-    pub fn handle_skills(&mut self, skills: Option<Arc<Skills>>) {
-        self.skills = skills;
-    }
-
-    /// The newest proven plan of a process, be it suspended; to look at its inputs, say.
-    pub fn plan(&self, key: &Key) -> Option<Arc<Plan>> {
-        self.entries.get(key)?.proven.clone()
     }
 
     /// Takes what somebody asks of a process. Nothing is done where its manifest says that it shall not run.
@@ -132,7 +119,7 @@ impl Controller {
     /// What is shown of everything.
     pub fn snapshot(&self) -> Snapshot {
         let problems = self.unreadable.iter().chain(&self.duplicates).cloned().collect();
-        Snapshot { processes: self.shown.clone(), problems, skills: self.skills.clone() }
+        Snapshot { processes: self.shown.clone(), problems }
     }
 
     /// Compares the listing with what is there. Of two manifests with one id the one that was there first is kept.

@@ -32,14 +32,6 @@ pub enum Cause {
     Corrected,
     /// It could not be started.
     SpawnFailed,
-    /// FFmpeg has no such encoder; it was not started.
-    MissingEncoder,
-    /// FFmpeg has no such decoder; it was not started.
-    MissingDecoder,
-    /// FFmpeg has no such format; it was not started.
-    MissingFormat,
-    /// FFmpeg has no such protocol; it was not started.
-    MissingProtocol,
     /// It used more CPU than its manifest allows.
     CpuLimit,
     /// It used more memory than its manifest allows.
@@ -57,23 +49,11 @@ pub enum ExitState {
     Killed,
 }
 
-impl Cause {
-    /// Whether FFmpeg was not even started.
-    pub fn is_no_start(self) -> bool {
-        self == Self::SpawnFailed || self.is_missing()
-    }
-
-    /// Whether FFmpeg has not what its manifest asks for.
-    pub fn is_missing(self) -> bool {
-        matches!(self, Self::MissingEncoder | Self::MissingDecoder | Self::MissingFormat | Self::MissingProtocol)
-    }
-}
-
 impl Exit {
     /// How it ended, in the words of datarhei Core.
     pub fn state(&self) -> ExitState {
         match (self.cause, self.code, self.signal) {
-            (cause, ..) if cause == Cause::Failed || cause.is_no_start() => ExitState::Failed,
+            (Cause::Failed | Cause::SpawnFailed, ..) => ExitState::Failed,
             (_, _, Some(_)) => ExitState::Killed,
             (_, Some(0 | 255), _) => ExitState::Finished,
             (_, Some(_), _) => ExitState::Failed,

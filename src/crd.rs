@@ -23,7 +23,8 @@ pub use definition::crd_yaml;
 pub use fault::Fault;
 pub use manifest::{Document, MAX_FILE_BYTES, Reading, read_manifests};
 pub use spec::{
-    Audio, AudioCodec, Cleanup, Io, Output, RestreamProcess, RestreamProcessSpec, Video, VideoCodec, WebRtc,
+    Audio, AudioCodec, Cleanup, Io, Limits, Output, Restart, RestreamProcess, RestreamProcessSpec, Video, VideoCodec,
+    WebRtc,
 };
 pub use status::{LastExit, LegStatus, Progress, RestreamProcessStatus, State, WebRtcStatus};
 

@@ -1,3 +1,5 @@
+mod live;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,6 +41,8 @@ fn steps(controller: &mut Controller) -> Vec<String> {
             Step::Start(plan) => format!("start {}", plan.key),
             Step::Replace(plan) => format!("replace {}", plan.key),
             Step::Configure(plan) => format!("configure {}", plan.key),
+            Step::Begin(key) => format!("begin {key}"),
+            Step::Restart(key) => format!("restart {key}"),
             Step::Stop(key) => format!("stop {key}"),
             Step::Tidy(key, rules) => format!("tidy {key} by {} rules", rules.len()),
             Step::Purge(key, rules) => format!("purge {key} by {} rules", rules.len()),

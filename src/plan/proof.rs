@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::choice::Specifier;
 use super::files::rules;
-use super::{Egress, Io, Key, Plan, Secret};
+use super::{Egress, Io, Key, Limits, Plan, Restart, Secret};
 use crate::crd::{self, AudioCodec, RestreamProcess, RestreamProcessSpec, VideoCodec, WebRtc};
 use crate::files::Rule;
 
@@ -30,7 +30,9 @@ impl Plan {
             output,
             reconnect,
             reconnect_delay_seconds,
+            restart,
             stale_timeout_seconds,
+            limits,
             webrtc,
         } = &manifest.spec;
         let mut refused = Vec::new();
@@ -42,7 +44,9 @@ impl Plan {
             inputs: side("spec.input", input, &mut refused),
             outputs: outputs(output, &mut refused),
             reconnect: reconnect.then(|| seconds(*reconnect_delay_seconds)),
+            restart: restart.as_ref().map(backoff),
             stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
+            limits: limits.as_ref().map(limited).unwrap_or_default(),
             egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut refused)),
             cleanup: cleanup(output, &mut refused),
         };
@@ -57,6 +61,20 @@ impl Plan {
 
 fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
+}
+
+fn backoff(restart: &crd::Restart) -> Restart {
+    let crd::Restart { factor, maximum_seconds } = restart;
+    Restart { factor: *factor, maximum: seconds(*maximum_seconds) }
+}
+
+fn limited(limits: &crd::Limits) -> Limits {
+    let crd::Limits { cpu_percent, memory_mib, wait_for_seconds } = limits;
+    Limits {
+        cpu_percent: cpu_percent.and_then(|percent| percent.try_into().ok()),
+        memory_bytes: memory_mib.map(|mebibytes| mebibytes.unsigned_abs() << 20),
+        wait: seconds(*wait_for_seconds),
+    }
 }
 
 /// FFmpeg's arguments end at a NUL, so none may hold one.

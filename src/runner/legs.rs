@@ -93,7 +93,7 @@ impl Legs {
 mod tests {
     use super::*;
     use crate::crd;
-    use crate::plan::{Egress, Io, Key, MediaKind, Secret, Stream};
+    use crate::plan::{Egress, Io, Key, Limits, MediaKind, Secret, Stream};
 
     fn plan() -> Plan {
         let listener = Io { id: "in".into(), address: Secret::new("srt://:6000?mode=listener"), options: Vec::new() };
@@ -106,6 +106,8 @@ mod tests {
             outputs: Vec::new(),
             reconnect: None,
             stale: None,
+            restart: None,
+            limits: Limits::default(),
             egress: Some(Egress { video: crd::Video::default(), audio: crd::Audio::default(), max_viewers: None }),
             cleanup: Vec::new(),
         }

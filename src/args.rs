@@ -62,6 +62,12 @@ pub struct Standalone {
     /// FFmpeg's name or path.
     #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
     pub ffmpeg_binary: PathBuf,
+    /// Lines of FFmpeg's log that the report of a run holds.
+    #[arg(long, env = "CORE_FFMPEG_LOG_MAX_LINES", default_value_t = 50, value_parser = count(10_000), value_name = "N")]
+    pub ffmpeg_log_max_lines: usize,
+    /// Runs of a process whose reports are kept beside that of the newest.
+    #[arg(long, env = "CORE_FFMPEG_LOG_MAX_HISTORY", default_value_t = 3, value_parser = count(1000), value_name = "N")]
+    pub ffmpeg_log_max_history: usize,
     /// Directory of the files that processes write; FFmpeg runs in it.
     #[arg(long, env = "CORE_STORAGE_DISK_DIR", default_value = "./data", value_name = "DIR")]
     pub storage_disk_dir: PathBuf,
@@ -238,6 +244,14 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 fn viewers() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=100_000)
+}
+
+/// A number from 0 on.
+fn count(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(count) if count <= most => Ok(count),
+        _ => Err(format!("is no whole number from 0 to {most}")),
+    }
 }
 
 fn ice_server(text: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@
 mod cleanup;
 mod conditions;
 mod entry;
+mod live;
 mod machine;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
-use crate::plan::{Key, Plan, Values};
+use crate::plan::{Key, Plan, Secret, Values};
 
+pub use live::{Exec, Live, Order, Reports};
 pub use machine::{Controller, Playback};
 
 /// Where a manifest stands: `file.yaml`, `file.yaml document 2`, or `namespace/name` of a cluster.
@@ -58,6 +60,10 @@ pub enum Step {
     Replace(Arc<Plan>),
     /// Go on with this plan: FFmpeg would be told the same, only what surrounds it has changed.
     Configure(Arc<Plan>),
+    /// Start FFmpeg at once where it does not run, be it because it waits for its next start or because it ended for good.
+    Begin(Key),
+    /// Stop FFmpeg where it runs, and start it at once; legs and viewers stay.
+    Restart(Key),
     /// Stop FFmpeg, close the legs and their viewers.
     Stop(Key),
     /// From now on these are the cleanup rules of the process.
@@ -65,6 +71,20 @@ pub enum Step {
     /// The process was deleted: once FFmpeg has ended, remove the files that these rules say.
     Purge(Key, Vec<Rule>),
 }
+
+/// What somebody asks of a process whose manifest stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Start FFmpeg now where it does not run.
+    Start,
+    /// Start FFmpeg anew, whether it runs or not.
+    Restart,
+}
+
+/// There is no such process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no process {0}")]
+pub struct UnknownProcess(pub Key);
 
 /// What was seen, of one process.
 #[derive(Clone, Debug)]
@@ -82,6 +102,10 @@ pub enum Seen {
     Run(crate::process::Event),
     /// What the legs do, and why.
     Legs(crate::plan::LegChoice),
+    /// FFmpeg is started with these arguments.
+    Command(Arc<Vec<Secret>>),
+    /// Streams of the run, with their figures.
+    Streams(Arc<crate::process::Streams>),
     /// The egress legs could not be opened; FFmpeg runs without them.
     EgressFailed(String),
     /// Media arrives at the gateway on these legs.
@@ -117,6 +141,10 @@ pub struct Process {
     pub status: RestreamProcessStatus,
     /// The last lines of FFmpeg's log, redacted, oldest first.
     pub log: Arc<Vec<crate::process::LogLine>>,
+    /// What FFmpeg does at this moment.
+    pub live: Live,
+    /// Reports of its runs, kept over changes of the manifest.
+    pub reports: Reports,
     /// First accepted, unix seconds.
     pub created_at: u64,
     /// Last changed, unix seconds.

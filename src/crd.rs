@@ -23,8 +23,8 @@ pub use definition::crd_yaml;
 pub use fault::Fault;
 pub use manifest::{Document, MAX_FILE_BYTES, Reading, read_manifests};
 pub use spec::{
-    Audio, AudioCodec, Cleanup, Io, KeyRef, Output, Param, RestreamProcess, RestreamProcessSpec, ValueFrom, Video,
-    VideoCodec, WebRtc,
+    Audio, AudioCodec, Cleanup, Io, KeyRef, Limits, Output, Param, Restart, RestreamProcess, RestreamProcessSpec,
+    ValueFrom, Video, VideoCodec, WebRtc,
 };
 pub use status::{LastExit, LegStatus, Progress, RestreamProcessStatus, State, WebRtcStatus};
 

@@ -35,7 +35,7 @@ use crate::files::Rule;
 use crate::rtp::Codec;
 
 pub use access::{Access, AccessList, Denied, Expressions};
-pub use inventory::{FrameOrder, Report};
+pub use inventory::{Detail, Details, FrameOrder, Report};
 pub use probe::Probe;
 pub use proof::{outputs, process_id, refers};
 pub use surroundings::{Known, Memory, Missing, Obstacle, Referent, Rtmp, Srt, Surroundings, Values};
@@ -127,8 +127,12 @@ pub struct Plan {
     pub outputs: Vec<Io>,
     /// Start again this long after an end; `None` leaves it ended.
     pub reconnect: Option<Duration>,
+    /// How that time grows; `None` where it stays the same.
+    pub restart: Option<Restart>,
     /// Kill after this long without progress; `None` turns the watch off.
     pub stale: Option<Duration>,
+    /// What FFmpeg may use.
+    pub limits: Limits,
     /// Playback by WHEP; `None` without `webrtc.enabled`.
     pub egress: Option<Egress>,
     /// Which files are removed, and when.
@@ -136,6 +140,26 @@ pub struct Plan {
     /// What was put into addresses and options and must be seen nowhere: values of parameters, and what the
     /// configuration knows of servers.
     pub secrets: Vec<Secret>,
+}
+
+/// How the time until the next start grows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Restart {
+    /// Each time is so many times the last one, 1 or more.
+    pub factor: f64,
+    /// The longest time.
+    pub maximum: Duration,
+}
+
+/// What FFmpeg may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Percent of one core; `None` is without limit.
+    pub cpu_percent: Option<u32>,
+    /// Bytes of resident memory; `None` is without limit.
+    pub memory_bytes: Option<u64>,
+    /// It may use more for so long.
+    pub wait: Duration,
 }
 
 /// One input or output.

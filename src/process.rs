@@ -5,20 +5,32 @@
 //!
 //! This room never spawns, signals or reads a clock: time comes in as `now`.
 
+mod backoff;
+mod exit;
+mod json_stats;
+mod limits;
 mod lines;
 mod log;
 mod machine;
 mod progress;
 mod redact;
+mod run_report;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backoff::Backoff;
+pub use exit::{Cause, Exit, ExitState};
+pub use json_stats::{Heard, JsonStats};
+pub use limits::{Limits, Usage};
 pub use lines::Lines;
 pub use log::Log;
 pub use machine::{Action, End, Machine, Now, Policy};
 pub use progress::{Block, ProgressReport, stats_line};
 pub use redact::Redactor;
+pub use run_report::RunReport;
+pub use streams::{Figures, Qualities, Stream, Streams};
 
 /// One line of FFmpeg's log, secrets redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +52,10 @@ pub enum Event {
     Waiting,
     /// FFmpeg makes progress.
     Progress(Progress),
+    /// FFmpeg, or the probe, was asked to end.
+    Ending,
+    /// What FFmpeg uses at this moment.
+    Usage(Usage),
     /// FFmpeg ended. It starts again after `restart_in` seconds, or not at all.
     Ended {
         /// How it ended.
@@ -49,40 +65,8 @@ pub enum Event {
     },
     /// The log has new lines; sent at most once a second.
     Log(Arc<Vec<LogLine>>),
-}
-
-/// How a run of FFmpeg ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// Exit code, where FFmpeg exited by itself.
-    pub code: Option<i32>,
-    /// Signal number, where FFmpeg was killed.
-    pub signal: Option<i32>,
-    /// Why it ended.
-    pub cause: Cause,
-    /// The last line of its log, redacted.
-    pub message: String,
-    /// When, unix seconds.
-    pub at: u64,
-}
-
-/// Why a run of FFmpeg ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Exit code 0, or 255 after an interrupt.
-    Finished,
-    /// Another exit code.
-    Failed,
-    /// A signal that this program did not send.
-    Killed,
-    /// No progress for the stale timeout.
-    Stale,
-    /// It was told to stop.
-    Stopped,
-    /// The streams contradicted the chosen legs; it starts again at once with others.
-    Corrected,
-    /// It could not be started.
-    SpawnFailed,
+    /// The report of the run has changed; sent at most once a second, and whole at its end.
+    Report(Arc<RunReport>),
 }
 
 /// Figures of the running FFmpeg, from one block of its `-progress` report.
@@ -92,6 +76,8 @@ pub struct Progress {
     pub frame: u64,
     /// Frames a second.
     pub fps: f64,
+    /// Quantizer of the first encoded picture, where there is one.
+    pub q: Option<f64>,
     /// Bits a second over all outputs, where FFmpeg says.
     pub bitrate: Option<f64>,
     /// Bytes written.

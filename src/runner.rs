@@ -8,6 +8,8 @@ mod containment;
 mod legs;
 mod run;
 mod spawner;
+mod streams;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::plan::{EgressPorts, Key, LegChoice, Plan};
+use crate::plan::{EgressPorts, Key, LegChoice, Plan, Secret};
 use crate::process;
 
 use run::{Control, Task};
@@ -32,6 +34,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Its whole environment: nothing is inherited.
     pub environment: Vec<(OsString, OsString)>,
+    /// Lines of FFmpeg's log that the report of a run holds.
+    pub log_lines: usize,
 }
 
 /// What was seen of one process's run.
@@ -41,6 +45,10 @@ pub enum Event {
     Run(process::Event),
     /// What the egress legs of the run that begins do, and why.
     Legs(LegChoice),
+    /// FFmpeg is started with these arguments, besides those for this program's own purposes.
+    Command(Arc<Vec<Secret>>),
+    /// The streams of the run, or their figures, are others.
+    Streams(Arc<process::Streams>),
 }
 
 /// Why there can be no runner.
@@ -58,6 +66,7 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 pub struct Runner {
     spawner: Arc<Spawner>,
+    log_lines: usize,
     events: UnboundedSender<(Key, Event)>,
 }
 
@@ -71,13 +80,14 @@ pub struct Run {
 impl Runner {
     /// A runner that tells of its processes by `events`.
     pub fn new(settings: Settings, events: UnboundedSender<(Key, Event)>) -> Result<Self, StartError> {
-        Ok(Self { spawner: Arc::new(Spawner::new(settings)?), events })
+        let log_lines = settings.log_lines;
+        Ok(Self { spawner: Arc::new(Spawner::new(settings)?), log_lines, events })
     }
 
     /// Keeps the process running, with its egress legs where they were opened. Must be called within a tokio runtime.
     pub fn start(&self, plan: Arc<Plan>, ports: Option<EgressPorts>) -> Run {
         let (controls, inbox) = unbounded_channel();
-        let task = Task::new(self.spawner.clone(), self.events.clone(), plan, ports);
+        let task = Task::new(self.spawner.clone(), self.events.clone(), plan, ports, self.log_lines);
         Run { controls, task: tokio::spawn(task.run(inbox)) }
     }
 }
@@ -93,6 +103,16 @@ impl Run {
     /// and delays and timeouts hold from now on.
     pub fn configure(&self, plan: Arc<Plan>) {
         self.tell(Control::Configure(plan));
+    }
+
+    /// Starts FFmpeg at once where it does not run.
+    pub fn begin(&self) {
+        self.tell(Control::Begin);
+    }
+
+    /// Stops FFmpeg where it runs, and starts it at once.
+    pub fn restart(&self) {
+        self.tell(Control::Restart);
     }
 
     /// Frames of the picture's leg came out of order: its stream has B-frames, which browsers cannot play.

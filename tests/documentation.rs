@@ -108,6 +108,77 @@ fn the_numbers_of_a_test_are_those_before_its_sentence() {
     assert_eq!(numbers("async fn whep_046_054_candidates_of_8_viewers() {}"), BTreeSet::from([46, 54]));
 }
 
+/// Texts of all tests and of what they test, without those of the corpus of the fuzzer.
+fn sources() -> String {
+    fn gather(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).expect("there are sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                gather(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).expect("it can be read"));
+            }
+        }
+    }
+    let mut text = String::new();
+    ["src", "tests"].iter().for_each(|folder| gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut text));
+    text
+}
+
+/// Names of the functions of a text.
+fn functions(text: &str) -> BTreeSet<&str> {
+    text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next()).collect()
+}
+
+/// The rows of datarhei Core that the name of a test begins with: `c003_c004_…`, `c034_to_c039_…`.
+fn rows_of(name: &str) -> Vec<u32> {
+    let (mut rows, mut is_range) = (Vec::<u32>::new(), false);
+    for word in name.split('_') {
+        let digits = word.strip_prefix('c').filter(|digits| digits.len() == 3);
+        match digits.and_then(|digits| digits.parse::<u32>().ok()) {
+            Some(row) if is_range => rows.extend(rows.last().map_or(row, |last: &u32| *last + 1)..=row),
+            Some(row) => rows.push(row),
+            None if word == "to" && !rows.is_empty() => {}
+            None => break,
+        }
+        is_range = word == "to";
+    }
+    rows
+}
+
+/// What `docs/conformance.md` says of a row.
+const VERDICTS: [&str; 5] = ["keep", "keep+", "change", "add", "mend"];
+
+#[test]
+fn every_row_of_the_conformance_table_names_tests_that_are_there_and_every_such_test_has_its_row() {
+    let (document, sources) = (read("docs/conformance.md"), sources());
+    let functions = functions(&sources);
+    let mut known = BTreeSet::new();
+    for row in document.lines().filter(|line| ["| C", "| F", "| X"].iter().any(|start| line.starts_with(start))) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [rows, what, verdict, tests] = cells[..] else { panic!("four cells, not {cells:?}") };
+        assert!(!what.is_empty() && !tests.is_empty(), "{row}");
+        let verdict = verdict.split([';', ':']).next();
+        assert!(verdict.is_some_and(|verdict| VERDICTS.contains(&verdict)), "{row}");
+        for name in tests.split('`').skip(1).step_by(2) {
+            let is_file = name.contains('/') && Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists();
+            assert!(functions.contains(name) || is_file, "{rows}: there is no {name}");
+        }
+        known.extend(rows.split(", ").filter_map(|row| row.strip_prefix('C')?.parse::<u32>().ok()));
+    }
+    for name in functions {
+        let missing: Vec<u32> = rows_of(name).into_iter().filter(|row| !known.contains(row)).collect();
+        assert!(missing.is_empty(), "{name}: docs/conformance.md has no row {missing:?}");
+    }
+}
+
+#[test]
+fn the_rows_of_a_test_are_those_that_its_name_begins_with() {
+    assert_eq!(rows_of("c003_c004_what_was_started"), [3, 4]);
+    assert_eq!(rows_of("c034_to_c037_and_so_on_c040"), [34, 35, 36, 37]);
+    assert!(rows_of("create_c001").is_empty());
+}
+
 #[test]
 fn the_readme_leads_to_the_whole_configuration() {
     assert!(read("README.md").contains("(docs/configuration.md)"));

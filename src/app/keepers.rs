@@ -61,7 +61,7 @@ impl Keepers {
     pub fn perform(&mut self, step: Step) {
         let key = match &step {
             Step::Start(plan) | Step::Replace(plan) | Step::Configure(plan) => plan.key.clone(),
-            Step::Stop(key) | Step::Purge(key, _) => key.clone(),
+            Step::Begin(key) | Step::Restart(key) | Step::Stop(key) | Step::Purge(key, _) => key.clone(),
             Step::Tidy(key, rules) => return self.rooms.storage.tidy(key.as_str(), rules.clone()),
         };
         let Self { rooms, keepers, tasks, done, .. } = self;
@@ -127,8 +127,10 @@ async fn keep(key: Key, mut orders: UnboundedReceiver<Order>, rooms: Rooms, done
                 rooms.configure(&plan);
                 run.configure(plan);
             }
+            (Order::Perform(Step::Begin(_)), Some(run)) => run.begin(),
+            (Order::Perform(Step::Restart(_)), Some(run)) => run.restart(),
             (Order::NoteReordered, Some(run)) => run.note_reordered(),
-            (Order::Perform(Step::Configure(_)) | Order::NoteReordered, None) => {}
+            (Order::Perform(Step::Configure(_) | Step::Begin(_) | Step::Restart(_)) | Order::NoteReordered, None) => {}
             // Rules are told at once, without a keeper.
             (Order::Perform(Step::Tidy(..)), _) => {}
             (Order::Perform(Step::Purge(_, rules)), _) => {

@@ -93,6 +93,7 @@ impl House {
             ffmpeg: config.ffmpeg_binary.clone(),
             directory: directory.clone(),
             environment: environment(std::env::vars_os()),
+            log_lines: config.ffmpeg_log_max_lines,
         };
         let runner = Arc::new(Runner::new(settings, run_events)?);
         let (whep, requests) = whep::Client::new();
@@ -115,7 +116,7 @@ impl House {
         let source = source::watch(config.manifests.clone(), config.media.secrets_dir.clone(), change_sender)?;
         let (observe, observations) = unbounded_channel();
         let house = Self {
-            controller: Controller::new(playback, surroundings),
+            controller: Controller::new(playback, surroundings).with_history(config.ffmpeg_log_max_history),
             keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), storage.handle().clone(), observe),
             gateway,
             source,
@@ -199,6 +200,8 @@ impl House {
                 }
                 Seen::Legs(legs)
             }
+            runner::Event::Command(arguments) => Seen::Command(arguments),
+            runner::Event::Streams(streams) => Seen::Streams(streams),
         };
         self.controller.handle_observation(Observation { key, seen }, Timestamp::now());
     }
@@ -238,7 +241,7 @@ fn log_run(key: &Key, event: &process::Event) {
         Event::Probing => tracing::info!(process = %key, "probing the inputs"),
         Event::Started(pid) => tracing::info!(process = %key, pid, "FFmpeg started"),
         Event::Waiting => tracing::info!(process = %key, "waiting for a publisher"),
-        Event::Progress(_) | Event::Log(_) => {}
+        Event::Progress(_) | Event::Log(_) | Event::Report(_) | Event::Usage(_) | Event::Ending => {}
         Event::Ended { exit, restart_in } => {
             let process::Exit { code, signal, cause, message, at: _ } = exit;
             let restart_in = restart_in.map(|delay| delay.as_secs());
@@ -246,7 +249,12 @@ fn log_run(key: &Key, event: &process::Event) {
                 Cause::Finished | Cause::Stopped | Cause::Corrected => {
                     tracing::info!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");
                 }
-                Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed => {
+                Cause::Failed
+                | Cause::Killed
+                | Cause::Stale
+                | Cause::SpawnFailed
+                | Cause::CpuLimit
+                | Cause::MemoryLimit => {
                     tracing::warn!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");
                 }
             }

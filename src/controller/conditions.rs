@@ -113,6 +113,7 @@ fn how(exit: &Exit) -> String {
         (Cause::SpawnFailed, ..) => "FFmpeg could not be started".into(),
         (Cause::Finished, ..) => "FFmpeg ended by itself".into(),
         (Cause::Stopped | Cause::Corrected, ..) => "FFmpeg was stopped".into(),
+        (Cause::CpuLimit | Cause::MemoryLimit, ..) => "FFmpeg used more than it may and was stopped".into(),
         (_, Some(code), _) => format!("FFmpeg failed with exit code {code}"),
         (_, None, Some(signal)) => format!("FFmpeg was killed by signal {signal}"),
         (_, None, None) => "FFmpeg failed".into(),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::conditions;
 use super::machine::Playback;
-use super::{Origin, Process, Seen, Step};
+use super::{Live, Order, Origin, Process, Reports, Seen, Step};
 use crate::crd::{LastExit, LegStatus, Progress, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use crate::plan::{self, Key, Leg, LegAction, LegChoice, Missing, Obstacle, Plan};
 use crate::process::{self, Cause, Exit, LogLine};
@@ -32,6 +32,8 @@ pub struct Entry {
     pub seen: Observed,
     conditions: Vec<Condition>,
     log: Arc<Vec<LogLine>>,
+    live: Live,
+    reports: Reports,
     created_at: Timestamp,
     updated_at: Timestamp,
     state_since: Timestamp,
@@ -82,6 +84,8 @@ impl Entry {
             seen: Observed::default(),
             conditions: Vec::new(),
             log: Arc::default(),
+            live: Live::new(unix(now)),
+            reports: Reports::default(),
             created_at: now,
             updated_at: now,
             state_since: now,
@@ -184,10 +188,22 @@ impl Entry {
         Some(Step::Start(plan))
     }
 
-    /// Takes what was seen. What still comes of a run that is over, because nothing is to run, changes no state.
-    pub fn handle_seen(&mut self, seen: Seen, now: Timestamp) {
+    /// Of a suspended process nothing waits for its next start.
+    fn order(&self) -> Order {
+        if self.manifest.spec.suspend { Order::Stop } else { Order::Start }
+    }
+
+    /// Takes what was seen; of runs that are over so many reports are kept. What still comes of a run that is over,
+    /// because nothing is to run, changes no state.
+    pub fn handle_seen(&mut self, seen: Seen, now: Timestamp, history: usize) {
         match seen {
-            Seen::Run(event) => self.handle_run(event, now),
+            Seen::Run(event) => {
+                self.live.handle_run(&event, unix(now));
+                self.reports.handle_run(&event, unix(now), history);
+                self.handle_run(event, now);
+            }
+            Seen::Command(arguments) => self.live.command = arguments,
+            Seen::Streams(streams) => self.live.streams = streams,
             Seen::Legs(legs) => self.seen.legs = Some(legs),
             Seen::EgressFailed(reason) => self.seen.egress_failed = Some(reason),
             Seen::Media { video, audio } => self.seen.media = (video, audio),
@@ -205,7 +221,7 @@ impl Entry {
             return;
         }
         match event {
-            Event::Log(_) => {}
+            Event::Log(_) | Event::Report(_) | Event::Usage(_) | Event::Ending => {}
             Event::Probing => {
                 self.seen.begin();
                 self.set_state(State::Starting, now);
@@ -252,6 +268,13 @@ impl Entry {
             manifest: self.manifest.clone(),
             status: self.status(key, playback),
             log: self.log.clone(),
+            live: Live {
+                order: self.order(),
+                limits: self.proven.as_ref().map(|plan| plan.limits).unwrap_or_default(),
+                reconnect_at: self.live.reconnect_at.filter(|_| self.plan.is_some()),
+                ..self.live.clone()
+            },
+            reports: self.reports.clone(),
             created_at: unix(self.created_at),
             updated_at: unix(self.updated_at),
             state_since: unix(self.state_since),
@@ -283,7 +306,9 @@ fn after(exit: &Exit, again: bool) -> State {
         Cause::Corrected => State::Starting,
         _ if again => State::Reconnecting,
         Cause::Finished | Cause::Stopped => State::Finished,
-        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed => State::Failed,
+        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed | Cause::CpuLimit | Cause::MemoryLimit => {
+            State::Failed
+        }
     }
 }
 
@@ -304,7 +329,7 @@ fn last_exit(exit: &Exit) -> LastExit {
 }
 
 fn progress(progress: &process::Progress) -> Progress {
-    let process::Progress { frame, fps, bitrate, size_bytes, time, speed, drop, dup } = progress;
+    let process::Progress { frame, fps, q: _, bitrate, size_bytes, time, speed, drop, dup } = progress;
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     Progress {
         frame: whole(*frame),

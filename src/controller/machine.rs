@@ -7,9 +7,12 @@ use jiff::Timestamp;
 
 use super::cleanup::Files;
 use super::entry::Entry;
-use super::{Change, Observation, Origin, Problem, Process, Snapshot, Step};
+use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
 use crate::plan::{self, Key, Known, Plan, Surroundings, process_id};
+
+/// Reports of runs that are kept beside the newest, unless it is said otherwise.
+const HISTORY: usize = 3;
 
 /// What is the same for the playback of every process.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Controller {
     surroundings: Surroundings,
     /// What manifests can refer to.
     known: Known,
+    /// Reports of runs that are kept beside the newest.
+    history: usize,
     /// Every manifest that the source has, in its order.
     listing: Vec<(Origin, Arc<RestreamProcess>)>,
     entries: BTreeMap<Key, Entry>,
@@ -44,6 +49,7 @@ impl Controller {
             playback,
             surroundings,
             known: Known::default(),
+            history: HISTORY,
             listing: Vec::new(),
             entries: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -52,6 +58,24 @@ impl Controller {
             files: Files::default(),
             steps: VecDeque::new(),
         }
+    }
+
+    /// Keeps the reports of so many runs beside that of the newest.
+    pub fn with_history(mut self, history: usize) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// Takes what somebody asks of a process. Nothing is done where its manifest says that it shall not run.
+    pub fn handle_command(&mut self, key: &Key, command: Command) -> Result<(), UnknownProcess> {
+        let entry = self.entries.get(key).ok_or_else(|| UnknownProcess(key.clone()))?;
+        if entry.plan.is_some() {
+            self.steps.push_back(match command {
+                Command::Start => Step::Begin(key.clone()),
+                Command::Restart => Step::Restart(key.clone()),
+            });
+        }
+        Ok(())
     }
 
     /// Takes what a source says.
@@ -103,7 +127,7 @@ impl Controller {
     pub fn handle_observation(&mut self, observation: Observation, now: Timestamp) {
         let Observation { key, seen } = observation;
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.handle_seen(seen, now);
+            entry.handle_seen(seen, now, self.history);
             self.show(&key, now);
         }
     }

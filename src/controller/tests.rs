@@ -1,3 +1,4 @@
+mod live;
 mod references;
 
 use std::time::Duration;
@@ -42,6 +43,8 @@ fn steps(controller: &mut Controller) -> Vec<String> {
             Step::Start(plan) => format!("start {}", plan.key),
             Step::Replace(plan) => format!("replace {}", plan.key),
             Step::Configure(plan) => format!("configure {}", plan.key),
+            Step::Begin(key) => format!("begin {key}"),
+            Step::Restart(key) => format!("restart {key}"),
             Step::Stop(key) => format!("stop {key}"),
             Step::Tidy(key, rules) => format!("tidy {key} by {} rules", rules.len()),
             Step::Purge(key, rules) => format!("purge {key} by {} rules", rules.len()),

@@ -16,6 +16,12 @@ fn seconds_15() -> i64 {
 fn seconds_30() -> i64 {
     30
 }
+fn twice() -> f64 {
+    2.0
+}
+fn five_minutes() -> i64 {
+    300
+}
 
 /// One FFmpeg restream pipeline and, optionally, its WHEP playback.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -83,11 +89,17 @@ pub struct RestreamProcessSpec {
     #[schemars(range(min = 0, max = 86400))]
     #[serde(default = "seconds_15")]
     pub reconnect_delay_seconds: i64,
+    /// Wait longer and longer where FFmpeg ends again and again; absent: the same delay every time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// Kill FFmpeg when it makes no progress for this many seconds; 0 turns the watch off. An input gets 30 s at least
     /// until it is open, and a listening input that waits for its publisher is never stale.
     #[schemars(range(min = 0, max = 86400))]
     #[serde(default = "seconds_30")]
     pub stale_timeout_seconds: i64,
+    /// What FFmpeg may use; where it uses more it is ended, and started again as after any other end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Playback in a browser by WHEP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtc>,
@@ -132,6 +144,39 @@ pub struct KeyRef {
     /// The key in it.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^(\.?[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"))]
     pub key: String,
+}
+
+/// How the delay between the end of FFmpeg and its next start grows. A run that made progress for 10 s brings it back to
+/// `reconnectDelaySeconds`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Restart {
+    /// Each delay is so many times the last one.
+    #[schemars(range(min = 1, max = 10))]
+    #[serde(default = "twice")]
+    pub factor: f64,
+    /// Seconds of the longest delay. `reconnectDelaySeconds` holds where it is longer.
+    #[schemars(range(min = 1, max = 86400))]
+    #[serde(default = "five_minutes")]
+    pub maximum_seconds: i64,
+}
+
+/// What FFmpeg may use. It is looked at every second; programs that FFmpeg itself starts do not count.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// CPU time in percent of one core: 200 are two cores. Absent: no limit.
+    #[schemars(range(min = 1, max = 100_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<i64>,
+    /// Resident memory (RSS) in MiB. Absent: no limit.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    #[serde(default, rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<i64>,
+    /// Seconds for which FFmpeg may use more.
+    #[schemars(range(min = 0, max = 86400))]
+    #[serde(default)]
+    pub wait_for_seconds: i64,
 }
 
 /// One input of FFmpeg: `options -i address`.

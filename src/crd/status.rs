@@ -69,7 +69,8 @@ pub struct LastExit {
     /// Signal number, where FFmpeg was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// One word: `Finished`, `Failed`, `Killed`, `Stale`, `Stopped`, `Corrected`, `SpawnFailed`.
+    /// One word: `Finished`, `Failed`, `Killed`, `Stale`, `Stopped`, `Corrected`, `SpawnFailed`,
+    /// `CpuLimit`, `MemoryLimit`.
     pub reason: String,
     /// When, as RFC 3339.
     pub at: String,

@@ -63,7 +63,7 @@ mod tests {
 
     fn output(address: &str, options: &str) -> Io {
         let options = options.split_whitespace().map(Secret::new).collect();
-        Io { id: "out".into(), address: Secret::new(address), options }
+        Io { id: "out".into(), address: Secret::new(address), options, files: Vec::new() }
     }
 
     #[test]

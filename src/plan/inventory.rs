@@ -1,5 +1,6 @@
 //! FFmpeg's own report -> what is known of its inputs.
 
+mod detail;
 #[cfg(test)]
 mod tests;
 
@@ -7,6 +8,9 @@ use std::collections::BTreeMap;
 
 use super::choice::Specifier;
 use super::{Inventory, MediaKind, Stream};
+use detail::{Coder, Side};
+
+pub use detail::{Detail, Details};
 
 /// Reads FFmpeg's report (its log at level `info`, with or without level prefixes, of FFmpeg 4 to 8) and gathers the
 /// streams of its inputs.
@@ -15,6 +19,8 @@ use super::{Inventory, MediaKind, Stream};
 #[derive(Debug, Default)]
 pub struct Report {
     inventory: Inventory,
+    details: Details,
+    coders: Vec<Coder>,
     open_inputs: usize,
     /// For each stream of the first output, in order, the input and stream that it is made of.
     mapping: BTreeMap<usize, (usize, usize)>,
@@ -37,6 +43,8 @@ enum Place {
     Heading(usize),
     /// Among the lines of this input.
     Input(usize),
+    /// Among the lines of this output.
+    Output(usize),
     /// In the list of which stream goes where.
     Mapping,
 }
@@ -45,6 +53,11 @@ impl Report {
     /// What is known until now.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// What people are shown of the streams, until now.
+    pub fn details(&self) -> &Details {
+        &self.details
     }
 
     /// Number of inputs that are open.
@@ -90,12 +103,15 @@ impl Report {
         self.leave();
         if let Some(input) = text.strip_prefix("Input #").and_then(leading_number).filter(|_| !self.is_past_inputs) {
             self.open_inputs += 1;
+            self.details.handle_heading(Side::Input, text);
             self.place = if text.ends_with("':") { Place::Input(input) } else { Place::Heading(input) };
         } else if text.starts_with("Stream mapping:") {
             self.is_past_inputs = true;
             self.place = Place::Mapping;
-        } else if text.starts_with("Output #") {
+        } else if let Some(output) = text.strip_prefix("Output #").and_then(leading_number) {
             self.is_past_inputs = true;
+            self.details.handle_heading(Side::Output, text);
+            self.place = Place::Output(output);
         } else if text.starts_with("Command line:") && self.open_inputs == 0 {
             self.place = Place::CommandLine;
         }
@@ -104,7 +120,9 @@ impl Report {
     fn handle_indented(&mut self, text: &str) {
         let line = text.trim_start();
         let indentation = text.len() - line.len();
-        if self.metadata.is_some_and(|heading| indentation > heading) {
+        // FFmpeg before 4.4 indents the streams of an output as its metadata.
+        let is_output = matches!(self.place, Place::Output(_)) && line.starts_with("Stream #");
+        if !is_output && self.metadata.is_some_and(|heading| indentation > heading) {
             return;
         }
         self.metadata = (line.trim_end() == "Metadata:").then_some(indentation);
@@ -114,15 +132,26 @@ impl Report {
                     self.inventory.streams.retain(|known| (known.input, known.index) != (input, stream.index));
                     self.inventory.streams.push(stream);
                 }
+                self.details.handle_stream(Side::Input, input, rest);
+            }
+            (Place::Output(output), Some(rest)) => {
+                self.details.handle_stream(Side::Output, output, rest);
+                self.details.apply(&self.coders);
             }
             (Place::Input(input), None) => {
+                if let Some(duration) = line.strip_prefix("Duration: ") {
+                    self.details.handle_duration(duration);
+                }
                 if let Some(degrees) = line.strip_prefix("displaymatrix: rotation of ")
                     && let Some(stream) = self.inventory.streams.last_mut().filter(|stream| stream.input == input)
                 {
                     stream.is_turned = leading_degrees(degrees).is_some_and(|degrees| degrees.abs() >= 1.0);
                 }
             }
-            (Place::Mapping, Some(rest)) => {
+            (Place::Mapping, rest) => {
+                self.details.handle_mapping(line, &mut self.coders);
+                self.details.apply(&self.coders);
+                let Some(rest) = rest else { return };
                 if let Some((from, to)) = rest.split_once(" -> #")
                     && let (Some((from, _)), Some(((0, to), _))) = (stream_number(from), stream_number(to))
                 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::choice::Specifier;
 use super::resolve::Resolver;
 use super::surroundings::{Known, Obstacle, Side, Surroundings};
-use super::{Egress, Key, Plan, Secret};
+use super::{Egress, Key, Limits, Plan, Restart, Secret};
 use crate::crd::{self, AudioCodec, RestreamProcess, RestreamProcessSpec, VideoCodec, WebRtc};
 
 /// Id of a manifest's process: `spec.processID`, else `<namespace>.<name>`, else `<name>`.
@@ -34,7 +34,9 @@ impl Plan {
             output,
             reconnect,
             reconnect_delay_seconds,
+            restart,
             stale_timeout_seconds,
+            limits,
             webrtc,
         } = &manifest.spec;
         let plan = Self {
@@ -45,7 +47,9 @@ impl Plan {
             inputs: resolver.side(Side::Input, input),
             outputs: resolver.outputs(output),
             reconnect: reconnect.then(|| seconds(*reconnect_delay_seconds)),
+            restart: restart.as_ref().map(backoff),
             stale: (*stale_timeout_seconds > 0).then(|| seconds(*stale_timeout_seconds)),
+            limits: limits.as_ref().map(limited).unwrap_or_default(),
             egress: webrtc.as_ref().and_then(|webrtc| egress(webrtc, input.len(), &mut resolver)),
             cleanup: resolver.cleanup(output),
             secrets: resolver.secrets(),
@@ -84,6 +88,20 @@ pub fn refers(manifest: &RestreamProcess) -> bool {
 
 fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
+}
+
+fn backoff(restart: &crd::Restart) -> Restart {
+    let crd::Restart { factor, maximum_seconds } = restart;
+    Restart { factor: *factor, maximum: seconds(*maximum_seconds) }
+}
+
+fn limited(limits: &crd::Limits) -> Limits {
+    let crd::Limits { cpu_percent, memory_mib, wait_for_seconds } = limits;
+    Limits {
+        cpu_percent: cpu_percent.and_then(|percent| percent.try_into().ok()),
+        memory_bytes: memory_mib.map(|mebibytes| mebibytes.unsigned_abs() << 20),
+        wait: seconds(*wait_for_seconds),
+    }
 }
 
 fn egress(webrtc: &WebRtc, inputs: usize, resolver: &mut Resolver<'_>) -> Option<Egress> {

@@ -6,11 +6,14 @@ mod pace;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Block, Cause, Event, Exit, Log, Redactor, stats_line};
+use super::run_report::Reporter;
+use super::{Backoff, Block, Cause, Event, Exit, Limits, Log, Redactor, Usage, stats_line};
 use child::{Child, Stopping};
 use pace::Pace;
+
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(5);
 /// A probe that takes longer is stopped.
@@ -34,8 +37,14 @@ pub struct Now {
 pub struct Policy {
     /// Start again this long after an end; `None` leaves it ended.
     pub reconnect: Option<Duration>,
+    /// Wait longer after each bad run; `None` waits the same every time.
+    pub backoff: Option<Backoff>,
     /// Stop FFmpeg after this long without progress; `None` turns the watch off.
     pub stale: Option<Duration>,
+    /// What FFmpeg may use.
+    pub limits: Limits,
+    /// Lines of the log that the report of a run holds.
+    pub log_lines: usize,
     /// For each input in order, whether it waits for a publisher.
     pub listens: Vec<bool>,
     /// Masks the credentials of the process in its log.
@@ -75,8 +84,11 @@ pub struct Machine {
     last_start: Option<Instant>,
     /// How the last run ended, until the next start.
     ended: Option<(Instant, Exit)>,
+    /// Waits for a start since the last good run, before the one that comes next.
+    waits: u32,
     log: Log,
     log_pace: Pace,
+    reporter: Reporter,
     progress_pace: Pace,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -110,6 +122,7 @@ enum Afterwards {
 impl Machine {
     /// A process that is to be started at once.
     pub fn new(now: Now, policy: Policy) -> Self {
+        let reporter = Reporter::new(now.unix, policy.log_lines);
         let mut machine = Self {
             policy,
             next_policy: None,
@@ -117,13 +130,15 @@ impl Machine {
             afterwards: Afterwards::AsTold,
             last_start: None,
             ended: None,
+            waits: 0,
             log: Log::default(),
             log_pace: Pace::default(),
+            reporter,
             progress_pace: Pace::default(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
         };
-        machine.start(now.instant);
+        machine.start(now);
         machine
     }
 
@@ -162,7 +177,7 @@ impl Machine {
         match &mut self.phase {
             Phase::Starting | Phase::Ended => {}
             Phase::Delayed(until) if *until > now.instant => {}
-            Phase::Delayed(_) => self.start(now.instant),
+            Phase::Delayed(_) => self.start(now),
             Phase::Probing(child) | Phase::Running(child) => match &mut child.stopping {
                 Some(stopping) => {
                     let kill = stopping.kill_at.take_if(|at| *at <= now.instant);
@@ -191,7 +206,7 @@ impl Machine {
             return self.handle_ended(now, end);
         }
         if succeeded {
-            return self.start(now.instant);
+            return self.start(now);
         }
         let line = child.last_line.take();
         let message = if child.stopping.is_some() {
@@ -205,6 +220,9 @@ impl Machine {
 
     /// FFmpeg was started with this process id.
     pub fn handle_started(&mut self, now: Now, pid: u32) {
+        if !matches!(self.phase, Phase::Starting) {
+            return;
+        }
         self.phase = Phase::Running(Child::new(now.instant));
         self.progress_pace = Pace::default();
         self.events.push_back(Event::Started(pid));
@@ -213,8 +231,7 @@ impl Machine {
 
     /// FFmpeg or the probe could not be started; `message` tells a person what to do.
     pub fn handle_start_failed(&mut self, now: Now, message: &str) {
-        self.log.push(now.unix, message, &self.policy.redactor);
-        self.log_pace.is_due = true;
+        self.push_line(now, message);
         let message = self.log.last().unwrap_or_default().to_owned();
         self.end(now, End::default(), Cause::SpawnFailed, message);
     }
@@ -231,7 +248,7 @@ impl Machine {
     pub fn handle_progress(&mut self, now: Now, figures: &Block) {
         if let Phase::Running(child) = &mut self.phase {
             child.handle_report(now.instant, figures);
-            self.progress_pace.is_due |= child.is_progressing;
+            self.note_progress();
         }
         self.show(now.instant);
     }
@@ -241,13 +258,14 @@ impl Machine {
         match (&mut self.phase, stats_line(line)) {
             (Phase::Running(child), Some(figures)) => {
                 child.handle_stats(now.instant, &figures);
-                self.progress_pace.is_due |= child.is_progressing;
+                self.note_progress();
             }
             (Phase::Probing(_), Some(_)) => {}
-            (Phase::Probing(child) | Phase::Running(child), None) => {
-                self.log.push(now.unix, line, &self.policy.redactor);
-                child.last_line = self.log.last().map(str::to_owned);
-                self.log_pace.is_due = true;
+            (Phase::Probing(_) | Phase::Running(_), None) => {
+                self.push_line(now, line);
+                if let Phase::Probing(child) | Phase::Running(child) = &mut self.phase {
+                    child.last_line = self.log.last().map(str::to_owned);
+                }
             }
             (Phase::Starting | Phase::Delayed(_) | Phase::Ended, _) => {}
         }
@@ -264,7 +282,8 @@ impl Machine {
             (None, End { code: Some(_), .. }) => Cause::Failed,
             (None, End { code: None, .. }) => Cause::Killed,
         };
-        let message = child.last_line.take().unwrap_or_else(|| match (cause, end) {
+        let why = child.stopping.as_mut().and_then(|stopping| stopping.why.take());
+        let message = why.or_else(|| child.last_line.take()).unwrap_or_else(|| match (cause, end) {
             (Cause::Failed, End { code: Some(code), .. }) => format!("exit code {code}, nothing in the log"),
             (Cause::Killed, End { signal: Some(signal), .. }) => format!("signal {signal}, nothing in the log"),
             _ => String::new(),
@@ -283,8 +302,36 @@ impl Machine {
     pub fn handle_replace(&mut self, now: Now, policy: Policy) {
         if self.afterwards != Afterwards::Nothing {
             self.next_policy = Some(policy);
-            self.afterwards = Afterwards::AtOnce;
-            self.interrupt(now.instant, Cause::Stopped);
+            self.bring_about_start(now);
+        }
+    }
+
+    /// Somebody asks for a restart: FFmpeg is stopped where it runs, and started at once. A wait for the next start is
+    /// over, and what has ended for good starts again.
+    pub fn handle_restart(&mut self, now: Now) {
+        if self.afterwards != Afterwards::Nothing && !matches!(self.phase, Phase::Starting) {
+            self.bring_about_start(now);
+        }
+    }
+
+    /// Somebody asks for a start: nothing changes where FFmpeg runs, else it is as with a restart.
+    pub fn handle_start_request(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Delayed(_) | Phase::Ended) {
+            self.handle_restart(now);
+        }
+    }
+
+    /// Somebody looked at what FFmpeg uses.
+    pub fn handle_usage(&mut self, now: Now, usage: Usage) {
+        let Phase::Running(child) = &mut self.phase else { return };
+        self.events.push_back(Event::Usage(usage));
+        if child.stopping.is_none()
+            && let Some((cause, why)) = child.excess.judge(now.instant, &self.policy.limits, &usage)
+        {
+            self.interrupt(now.instant, cause);
+            if let Phase::Running(Child { stopping: Some(stopping), .. }) = &mut self.phase {
+                stopping.why = Some(why);
+            }
         }
     }
 
@@ -294,7 +341,8 @@ impl Machine {
             *next = policy;
             return;
         }
-        let is_rescheduled = self.policy.reconnect != policy.reconnect && self.afterwards == Afterwards::AsTold;
+        let is_rescheduled = (self.policy.reconnect, self.policy.backoff) != (policy.reconnect, policy.backoff)
+            && self.afterwards == Afterwards::AsTold;
         self.policy = policy;
         if is_rescheduled {
             self.schedule(now.instant);
@@ -317,13 +365,36 @@ impl Machine {
         }
     }
 
-    fn start(&mut self, now: Instant) {
+    fn bring_about_start(&mut self, now: Now) {
+        self.afterwards = Afterwards::AtOnce;
+        self.interrupt(now.instant, Cause::Stopped);
+    }
+
+    fn push_line(&mut self, now: Now, line: &str) {
+        self.log.push(now.unix, line, &self.policy.redactor);
+        self.reporter.push(now.unix, line, &self.policy.redactor);
+        self.log_pace.is_due = true;
+    }
+
+    fn note_progress(&mut self) {
+        if matches!(&self.phase, Phase::Running(child) if child.is_progressing()) {
+            self.progress_pace.is_due = true;
+            self.reporter.handle_progress();
+        }
+    }
+
+    fn start(&mut self, now: Now) {
         if let Some(policy) = self.next_policy.take() {
             self.policy = policy;
         }
+        match (self.afterwards, self.ended.take()) {
+            (Afterwards::AtOnce, _) => self.waits = 0,
+            (_, Some((_, exit))) if exit.cause != Cause::Corrected => self.waits = self.waits.saturating_add(1),
+            _ => {}
+        }
         self.afterwards = Afterwards::AsTold;
-        self.last_start = Some(now);
-        self.ended = None;
+        self.last_start = Some(now.instant);
+        self.reporter = Reporter::new(now.unix, self.policy.log_lines);
         self.phase = Phase::Starting;
         self.actions.push_back(Action::Start);
     }
@@ -340,8 +411,9 @@ impl Machine {
         match &mut self.phase {
             Phase::Probing(child) | Phase::Running(child) => {
                 if child.stopping.is_none() {
-                    child.stopping = Some(Stopping { cause, kill_at: Some(now + GRACE) });
+                    child.stopping = Some(Stopping { cause, why: None, kill_at: Some(now + GRACE) });
                     self.actions.push_back(Action::Interrupt);
+                    self.events.push_back(Event::Ending);
                 }
             }
             Phase::Starting => {}
@@ -353,10 +425,21 @@ impl Machine {
     fn end(&mut self, now: Now, end: End, cause: Cause, message: String) {
         let message = message.chars().take(MESSAGE).collect();
         let exit = Exit { code: end.code, signal: end.signal, cause, message, at: now.unix };
+        self.reporter.handle_end(&exit);
+        self.events.push_back(Event::Report(Arc::new(self.reporter.report())));
+        if self.was_good(now.instant) {
+            self.waits = 0;
+        }
         self.ended = Some((now.instant, exit));
         self.progress_pace.is_due = false;
         self.schedule(now.instant);
         self.show(now.instant);
+    }
+
+    /// Whether the run that ends now made progress for a while.
+    fn was_good(&self, now: Instant) -> bool {
+        let Phase::Running(child) = &self.phase else { return false };
+        child.progressing_since.is_some_and(|since| now.duration_since(since) >= Backoff::GOOD)
     }
 
     /// Decides from the last end when the next start is, and tells of both.
@@ -367,11 +450,16 @@ impl Machine {
         let start = match self.afterwards {
             Afterwards::Nothing => None,
             _ if at_once => Some(*ended),
-            _ => self.policy.reconnect.map(|delay| earliest.max(*ended + delay)),
+            _ => self.policy.reconnect.map(|delay| earliest.max(*ended + self.delay(delay))),
         };
         self.phase = start.map_or(Phase::Ended, Phase::Delayed);
         let restart_in = start.map(|start| start.saturating_duration_since(now));
         self.events.push_back(Event::Ended { exit: exit.clone(), restart_in });
+    }
+
+    /// The wait after the run that ended last.
+    fn delay(&self, first: Duration) -> Duration {
+        self.policy.backoff.map_or(first, |backoff| backoff.delay(first, self.waits))
     }
 
     /// Tells of progress and log, where it is time.
@@ -381,6 +469,7 @@ impl Machine {
         }
         if self.log_pace.take(now) {
             self.events.push_back(Event::Log(self.log.snapshot()));
+            self.events.push_back(Event::Report(Arc::new(self.reporter.report())));
         }
         if let Phase::Running(child) = &self.phase
             && self.progress_pace.take(now)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Progress;
+use super::{Progress, Qualities};
 
 /// Figures of one report; what FFmpeg did not say (`N/A`) is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Block {
     pub frame: Option<u64>,
     /// Frames a second.
     pub fps: Option<f64>,
+    /// Quantizer of the first picture that is encoded; -1 where all are copied.
+    pub q: Option<f64>,
     /// Bits a second.
     pub bitrate: Option<f64>,
     /// Octets written.
@@ -36,6 +38,7 @@ impl Block {
         let frame = moved(&mut self.frame, later.frame);
         let size = moved(&mut self.size, later.size);
         let time = moved(&mut self.time, later.time);
+        self.q = later.q.or(self.q);
         self.drop = later.drop.or(self.drop);
         self.dup = later.dup.or(self.dup);
         (self.fps, self.bitrate, self.speed) = (later.fps, later.bitrate, later.speed);
@@ -47,6 +50,7 @@ impl Block {
         Progress {
             frame: self.frame.unwrap_or(0),
             fps: self.fps.unwrap_or(0.0),
+            q: self.q,
             bitrate: self.bitrate,
             size_bytes: self.size.unwrap_or(0),
             time: Duration::from_micros(self.time.unwrap_or(0).try_into().unwrap_or(0)),
@@ -61,9 +65,15 @@ impl Block {
 #[derive(Debug, Default)]
 pub struct ProgressReport {
     block: Block,
+    qualities: Qualities,
 }
 
 impl ProgressReport {
+    /// The newest quantizer of every picture.
+    pub fn qualities(&self) -> &Qualities {
+        &self.qualities
+    }
+
     /// Takes a line, and gives the block that it ends.
     pub fn handle_line(&mut self, line: &str) -> Option<Block> {
         let (key, value) = line.split_once('=')?;
@@ -79,9 +89,19 @@ impl ProgressReport {
             "drop_frames" => self.block.drop = value.parse().ok(),
             "dup_frames" => self.block.dup = value.parse().ok(),
             "progress" => return Some(std::mem::take(&mut self.block)),
-            _ => {}
+            _ => self.handle_quality(key, value),
         }
         None
+    }
+
+    /// `stream_0_1_q=17.0`, of output 0 and its stream 1.
+    fn handle_quality(&mut self, key: &str, value: &str) {
+        let place = key.strip_prefix("stream_").and_then(|rest| rest.strip_suffix("_q")?.split_once('_'));
+        let place = place.and_then(|(output, stream)| Some((output.parse().ok()?, stream.parse().ok()?)));
+        if let (Some(place), Some(q)) = (place, number(value)) {
+            self.qualities.insert(place, q);
+            self.block.q = self.block.q.filter(|before| *before >= 0.0).or(Some(q));
+        }
     }
 }
 
@@ -104,6 +124,7 @@ pub fn stats_line(line: &str) -> Option<Block> {
         match key.trim() {
             "frame" => block.frame = value.parse().ok(),
             "fps" => block.fps = number(value),
+            "q" => block.q = block.q.or(number(value)),
             "size" | "Lsize" => block.size = kibibytes(value),
             "time" => block.time = clock(value),
             "bitrate" => block.bitrate = bitrate(value),
@@ -170,6 +191,7 @@ mod tests {
         let expected = Progress {
             frame: 26,
             fps: 25.38,
+            q: Some(0.0),
             bitrate: Some(205_900.0),
             size_bytes: 21_504,
             time: Duration::from_millis(840),

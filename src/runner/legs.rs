@@ -93,7 +93,7 @@ impl Legs {
 mod tests {
     use super::*;
     use crate::crd;
-    use crate::plan::{Egress, Io, Key, MediaKind, Secret, Stream};
+    use crate::plan::{Egress, Io, Key, Limits, MediaKind, Secret, Stream};
 
     fn plan() -> Plan {
         let listener = Io {
@@ -111,6 +111,8 @@ mod tests {
             outputs: Vec::new(),
             reconnect: None,
             stale: None,
+            restart: None,
+            limits: Limits::default(),
             cleanup: Vec::new(),
             egress: Some(Egress {
                 video: crd::Video::default(),

@@ -14,8 +14,12 @@ use super::child::{Child, Seen};
 use super::containment;
 use super::legs::{Legs, Verdict};
 use super::spawner::{Purpose, Spawner};
-use crate::plan::{EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
-use crate::process::{Action, End, Machine, Now, Policy, ProgressReport, Redactor};
+use super::streams::{describe, named};
+use super::usage::Sampler;
+use crate::plan::{self, EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
+use crate::process::{
+    self, Action, Backoff, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor, Streams,
+};
 
 /// What a task is told.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub enum Control {
     Replace(Arc<Plan>, Option<EgressPorts>),
     /// Go on with this plan, which tells FFmpeg the same.
     Configure(Arc<Plan>),
+    /// Start FFmpeg where it does not run.
+    Begin,
+    /// Stop FFmpeg where it runs, and start it.
+    Restart,
     /// Frames of the picture's leg came out of order.
     Reordered,
     /// Stop, and end.
@@ -43,12 +51,19 @@ pub struct Task {
     legs: Legs,
     child: Option<Watched>,
     is_stopping: bool,
+    log_lines: usize,
+    redactor: Redactor,
+    streams: Streams,
+    json: JsonStats,
 }
 
 /// A child and the readers of what it writes.
 #[derive(Debug)]
 struct Watched {
     child: Child,
+    sampler: Sampler,
+    /// When it is looked at again.
+    sample_at: Instant,
     report: Report,
     kind: Kind,
 }
@@ -66,10 +81,25 @@ impl Task {
         events: UnboundedSender<(Key, Event)>,
         plan: Arc<Plan>,
         ports: Option<EgressPorts>,
+        log_lines: usize,
     ) -> Self {
-        let machine = Machine::new(now(), policy(&plan));
-        let legs = Legs::default();
-        Self { spawner, events, plan, ports, next: None, machine, legs, child: None, is_stopping: false }
+        let policy = policy(&plan, log_lines);
+        let redactor = policy.redactor.clone();
+        Self {
+            spawner,
+            events,
+            plan,
+            ports,
+            next: None,
+            machine: Machine::new(now(), policy),
+            legs: Legs::default(),
+            child: None,
+            is_stopping: false,
+            log_lines,
+            redactor,
+            streams: Streams::default(),
+            json: JsonStats::default(),
+        }
     }
 
     /// Runs until it is told to stop and nothing is left of FFmpeg.
@@ -83,10 +113,12 @@ impl Task {
                 return;
             }
             let timeout = self.machine.poll_timeout();
+            let sample_at = self.child.as_ref().map(|watched| watched.sample_at);
             tokio::select! {
                 control = controls.recv(), if !self.is_stopping => self.handle_control(control.unwrap_or(Control::Stop)),
                 seen = next(&mut self.child) => self.handle_seen(seen),
                 () = until(timeout) => self.machine.handle_timeout(now()),
+                () = until(sample_at) => self.sample(),
             }
         }
     }
@@ -94,7 +126,11 @@ impl Task {
     /// Passes on what the machine tells.
     fn tell(&mut self) {
         while let Some(event) = self.machine.poll_event() {
+            let has_figures = matches!(event, process::Event::Progress(_));
             self.send(Event::Run(event));
+            if has_figures && self.streams != Streams::default() {
+                self.send(Event::Streams(Arc::new(self.streams.clone())));
+            }
         }
     }
 
@@ -106,16 +142,18 @@ impl Task {
     fn handle_control(&mut self, control: Control) {
         match control {
             Control::Replace(plan, ports) => {
-                self.machine.handle_replace(now(), policy(&plan));
+                self.machine.handle_replace(now(), policy(&plan, self.log_lines));
                 self.next = Some((plan, ports));
             }
             Control::Configure(plan) => {
-                self.machine.handle_configure(now(), policy(&plan));
+                self.machine.handle_configure(now(), policy(&plan, self.log_lines));
                 match &mut self.next {
                     Some((next, _)) => *next = plan,
                     None => self.plan = plan,
                 }
             }
+            Control::Begin => self.machine.handle_start_request(now()),
+            Control::Restart => self.machine.handle_restart(now()),
             Control::Reordered => {
                 self.legs.handle_reordered();
                 self.judge();
@@ -143,7 +181,9 @@ impl Task {
                 self.legs.forget();
             }
             (self.plan, self.ports) = (plan, ports);
+            self.redactor = policy(&self.plan, self.log_lines).redactor;
         }
+        (self.streams, self.json) = (Streams::default(), JsonStats::default());
         let probe = self.ports.and_then(|_| self.legs.probe(&self.plan));
         let (purpose, arguments) = match &probe {
             Some(probe) => (Purpose::Probe, probe.argv.clone()),
@@ -172,11 +212,20 @@ impl Task {
                 Kind::Run(ProgressReport::default())
             }
         };
-        self.child = Some(Watched { child, report: Report::default(), kind });
+        let sampler = Sampler::new(child.pid());
+        let sample_at = Instant::now() + Sampler::INTERVAL;
+        self.child = Some(Watched { child, sampler, sample_at, report: Report::default(), kind });
     }
 
     /// What FFmpeg is started with; tells what its legs will do.
     fn arguments(&mut self) -> Vec<Secret> {
+        let arguments = self.arguments_with_legs();
+        self.tell();
+        self.send(Event::Command(Arc::new(arguments.clone())));
+        arguments
+    }
+
+    fn arguments_with_legs(&mut self) -> Vec<Secret> {
         let Some(ports) = self.ports else {
             self.legs.begin_without();
             return self.plan.argv(None);
@@ -192,17 +241,26 @@ impl Task {
     fn handle_seen(&mut self, seen: Seen) {
         let Some(watched) = &mut self.child else { return };
         match (seen, &mut watched.kind) {
-            (Seen::Log(lines), _) => lines.iter().for_each(|line| self.machine.handle_log(now(), line)),
+            (Seen::Log(lines), _) => lines.iter().for_each(|line| self.handle_log(line)),
             (Seen::Output(lines), Kind::Run(progress)) => {
-                for figures in lines.iter().filter_map(|line| progress.handle_line(line)) {
-                    self.machine.handle_progress(now(), &figures);
+                for line in &lines {
+                    if let Some(figures) = progress.handle_line(line) {
+                        self.streams.handle_block(&figures, progress.qualities());
+                        self.machine.handle_progress(now(), &figures);
+                    }
                 }
             }
             (Seen::Output(lines), Kind::Probe(_, order)) => lines.iter().for_each(|line| order.handle_line(line)),
             (Seen::Report(lines), kind) => {
                 let known = watched.report.inventory().known.len();
+                let details = watched.report.details().clone();
                 lines.iter().for_each(|line| watched.report.handle_line(line));
                 if let (Kind::Run(_), false) = (kind, lines.is_empty()) {
+                    if *watched.report.details() != details {
+                        self.streams = describe(watched.report.details(), &self.plan, &self.redactor, &self.streams);
+                        let _ =
+                            self.events.send((self.plan.key.clone(), Event::Streams(Arc::new(self.streams.clone()))));
+                    }
                     self.machine.handle_open_inputs(now(), watched.report.open_inputs());
                     if watched.report.inventory().known.len() > known {
                         self.judge();
@@ -210,6 +268,27 @@ impl Task {
                 }
             }
             (Seen::Ended(end), _) => self.handle_ended(end),
+        }
+    }
+
+    fn handle_log(&mut self, line: &str) {
+        match self.json.handle_line(line) {
+            None => self.machine.handle_log(now(), line),
+            Some(Heard::Nothing) => {}
+            Some(Heard::Streams) => self.streams = named(self.json.streams(), &self.plan, &self.redactor),
+            Some(Heard::Progress(figures)) => {
+                self.streams = named(self.json.streams(), &self.plan, &self.redactor);
+                self.machine.handle_progress(now(), &figures);
+            }
+        }
+    }
+
+    /// Looks at what FFmpeg uses.
+    fn sample(&mut self) {
+        let Some(watched) = &mut self.child else { return };
+        watched.sample_at = Instant::now() + Sampler::INTERVAL;
+        if let (Kind::Run(_), Some(usage)) = (&watched.kind, watched.sampler.sample()) {
+            self.machine.handle_usage(now(), usage);
         }
     }
 
@@ -275,7 +354,8 @@ async fn next(watched: &mut Option<Watched>) -> Seen {
     }
 }
 
-fn policy(plan: &Plan) -> Policy {
+fn policy(plan: &Plan, log_lines: usize) -> Policy {
+    let plan::Limits { cpu_percent, memory_bytes, wait } = plan.limits;
     let of = |io: &Io| io.options.iter().chain([&io.address]).cloned().collect::<Vec<_>>();
     let inputs = plan.inputs.iter().flat_map(of);
     let outputs: Vec<Secret> = plan.outputs.iter().flat_map(of).collect();
@@ -284,7 +364,10 @@ fn policy(plan: &Plan) -> Policy {
     let addresses = plan.outputs.iter().map(|output| output.address.expose());
     Policy {
         reconnect: plan.reconnect,
+        backoff: plan.restart.map(|plan::Restart { factor, maximum }| Backoff { factor, maximum }),
         stale: plan.stale,
+        limits: Limits { cpu_percent: cpu_percent.map(f64::from), memory_bytes, wait },
+        log_lines,
         listens: plan.inputs.iter().map(Io::listens).collect(),
         redactor: Redactor::new(arguments.iter().map(Secret::expose), addresses)
             .with(plan.secrets.iter().map(Secret::expose)),

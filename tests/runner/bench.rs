@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dragonfork::crd;
-use dragonfork::plan::{Egress, Io, Key, Plan, Secret};
+use dragonfork::plan::{Egress, Io, Key, Limits, Plan, Secret};
 use dragonfork::process::{self, Exit, LogLine, Progress};
 use dragonfork::runner::{Event, Run, Runner, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
+
+use crate::fake;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -43,9 +45,14 @@ impl Bench {
         Self::with(script, directory)
     }
 
+    /// A runner of the stand-in for FFmpeg.
+    pub fn with_fake() -> Self {
+        Self::with(fake::ffmpeg().into(), tempfile::tempdir().expect("a directory"))
+    }
+
     pub fn with(ffmpeg: PathBuf, directory: TempDir) -> Self {
         let environment = vec![(OsString::from("ONLY"), OsString::from("this one"))];
-        let settings = Settings { ffmpeg, directory: directory.path().to_owned(), environment };
+        let settings = Settings { ffmpeg, directory: directory.path().to_owned(), environment, log_lines: 50 };
         let (sender, events) = unbounded_channel();
         Self { directory, runner: Runner::new(settings, sender).expect("it starts"), events, log: Arc::default() }
     }
@@ -66,7 +73,18 @@ impl Bench {
         read().expect("it is there")
     }
 
+    /// The next step in the life of a process.
     pub async fn next(&mut self) -> Event {
+        loop {
+            let event = self.next_of_any().await;
+            if is_step(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// The next thing that is told.
+    async fn next_of_any(&mut self) -> Event {
         let (_, event) = self.events.recv().await.expect("the runner runs");
         if let Event::Run(process::Event::Log(log)) = &event {
             self.log = log.clone();
@@ -79,7 +97,7 @@ impl Bench {
         let mut others = Vec::new();
         let search = async {
             loop {
-                let event = self.next().await;
+                let event = self.next_of_any().await;
                 match pick(&event) {
                     Some(picked) => return picked,
                     None => others.push(event),
@@ -132,10 +150,16 @@ impl Bench {
         self.log.clone()
     }
 
-    /// Everything that was told and is not taken yet.
+    /// Every step in the life of processes that was told and is not taken yet.
     pub fn rest(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.events.try_recv().ok()).map(|(_, event)| event).collect()
+        std::iter::from_fn(|| self.events.try_recv().ok()).map(|(_, event)| event).filter(is_step).collect()
     }
+}
+
+/// Whether it is more than what goes along with the life of a process.
+fn is_step(event: &Event) -> bool {
+    use process::Event::{Ending, Report, Usage};
+    !matches!(event, Event::Command(_) | Event::Streams(_) | Event::Run(Ending | Report(_) | Usage(_)))
 }
 
 /// A process without inputs and outputs, which starts again after a short while.
@@ -149,10 +173,17 @@ pub fn plan() -> Plan {
         outputs: Vec::new(),
         reconnect: Some(Duration::from_secs(1)),
         stale: None,
+        restart: None,
+        limits: Limits::default(),
         egress: None,
         cleanup: Vec::new(),
         secrets: Vec::new(),
     }
+}
+
+/// A process whose FFmpeg is the stand-in, which does this.
+pub fn fake(words: &str) -> Plan {
+    Plan { inputs: vec![io("in", &format!("fake:{words}"))], ..plan() }
 }
 
 pub fn secrets<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Secret> {

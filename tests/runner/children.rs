@@ -10,10 +10,7 @@ use dragonfork::process::{self, Cause};
 use dragonfork::runner::{Event, Run};
 use rustix::process::Signal;
 
-use crate::bench::{Bench, exists, io, kill, plan, runs, secrets, until};
-
-/// Runs until it is killed, whatever it is asked.
-const STUBBORN: &str = "trap '' INT TERM; echo ready >&2; exec sleep 100";
+use crate::bench::{Bench, exists, fake, io, kill, plan, runs, secrets, until};
 
 async fn stop(bench: &mut Bench, run: Run) -> process::Exit {
     run.stop().await;
@@ -101,8 +98,8 @@ async fn c003_c004_a_child_is_interrupted_and_nothing_is_left_of_it() {
 
 #[tokio::test]
 async fn c011_a_stop_returns_when_the_child_has_ended() {
-    let mut bench = Bench::with_script("trap 'sleep 1; exit 255' INT\n echo ready >&2\n while :; do sleep 0.1; done");
-    let run = bench.start(plan());
+    let mut bench = Bench::with_fake();
+    let run = bench.start(fake("slow-int=1000,say=ready,silent"));
     bench.log(|line| line == "ready").await;
     let begin = Instant::now();
     let exit = stop(&mut bench, run).await;
@@ -113,8 +110,8 @@ async fn c011_a_stop_returns_when_the_child_has_ended() {
 #[tokio::test]
 async fn c013_two_hundred_children_that_ignore_the_interrupt_are_killed_after_five_seconds_at_once() {
     const MANY: usize = 200;
-    let mut bench = Bench::with_script(STUBBORN);
-    let runs_of: Vec<Run> = (0..MANY).map(|_| bench.start(plan())).collect();
+    let mut bench = Bench::with_fake();
+    let runs_of: Vec<Run> = (0..MANY).map(|_| bench.start(fake("ignore-int,say=ready,silent"))).collect();
     let mut pids = Vec::new();
     let mut ready = 0;
     while ready < MANY {
@@ -319,11 +316,14 @@ async fn an_ffmpeg_is_found_in_its_own_path() {
     let settings = dragonfork::runner::Settings {
         ffmpeg: "ffmpeg.sh".into(),
         directory: "/".into(),
+        log_lines: 50,
         environment: vec![("PATH".into(), std::env::join_paths(["/nowhere".into(), bench.path("")]).expect("a path"))],
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let runner = dragonfork::runner::Runner::new(settings, sender).expect("it starts");
     let run = runner.start(Arc::new(plan()), None);
+    let (_, event) = events.recv().await.expect("it tells");
+    assert!(matches!(event, Event::Command(_)), "{event:?}");
     let (_, event) = events.recv().await.expect("it tells");
     assert!(matches!(event, Event::Run(process::Event::Started(_))), "{event:?}");
     run.stop().await;

@@ -93,7 +93,7 @@ fn another_value_of_a_parameter_starts_its_process_again_and_no_other() {
     }];
     secret.spec.input[0].address = "rtsp://camera/$(KEY)".into();
     let values = |value: Result<&str, &str>| {
-        let value = value.map(crate::plan::Secret::new).map_err(str::to_owned);
+        let value = value.map(Secret::new).map_err(str::to_owned);
         Change::Values([(("cam".to_owned(), "key".to_owned()), value)].into())
     };
     controller.handle_change(values(Err("./secrets/cam/key is not there")), at(100));

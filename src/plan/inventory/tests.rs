@@ -154,7 +154,7 @@ fn an_address_of_several_lines_is_one_heading() {
 }
 
 #[test]
-fn c137_to_c143_streams_of_every_kind_are_read() {
+fn streams_of_every_kind_are_read() {
     let input = |number: usize, stream: &str| {
         let report = read(&format!("Input #{number}, x, from 'movie.mp4':\n  Duration: 00:01:02.28\n    {stream}"));
         streams(&report).join(",")
@@ -174,6 +174,99 @@ fn c137_to_c143_streams_of_every_kind_are_read() {
     assert_eq!(input(0, "Stream #0:2[0x102]: Data: bin_data ([6][0][0][0] / 0x0006)"), "0:2 other bin_data/");
     assert_eq!(input(0, "Stream #0:3: Unknown: none"), "0:3 other none/");
     assert_eq!(input(0, "Stream #1:0: Audio: opus, 48000 Hz, mono, fltp"), "", "of another input");
+}
+
+fn input(number: usize, stream: &str) -> Detail {
+    let report = read(&format!("Input #{number}, a,b, from 'movie.mp4':\n  Duration: 00:01:02.28\n    {stream}"));
+    report.details().inputs[0].clone()
+}
+
+#[test]
+fn c137_a_picture_is_read() {
+    let detail = input(
+        3,
+        "Stream #3:0(eng): Video: h264 (Main) (avc1 / 0x31637661), yuvj420p(pc, bt709), 2560x1440 [SAR 1:1 DAR 16:9], \
+         5894 kb/s, 23.98 fps, 23.98 tbr, 24k tbn (default)",
+    );
+    let expected = Detail {
+        number: 3,
+        format: "a,b".into(),
+        kind: "video".into(),
+        codec: "h264".into(),
+        coder: "copy".into(),
+        language: "eng".into(),
+        duration: 62.28,
+        bitrate: 5_894_000.0,
+        rate: 23.98,
+        pix_fmt: "yuvj420p".into(),
+        width: 2560,
+        height: 1440,
+        ..Detail::default()
+    };
+    assert_eq!(detail, expected);
+}
+
+#[test]
+fn c138_subtitles_are_read() {
+    let detail = input(3, "Stream #3:1(por): Subtitle: subrip");
+    assert_eq!((detail.index, detail.kind.as_str(), detail.language.as_str()), (1, "subtitle", "por"));
+    assert_eq!(detail.codec, "subrip");
+}
+
+#[test]
+fn c140_c142_sound_is_read() {
+    for (stream, sampling_hz, layout, bitrate) in [
+        (
+            "Stream #4:1[0x101]: Audio: aac (LC) ([15][0][0][0] / 0x000F), 48000 Hz, stereo, fltp, 162 kb/s",
+            48_000,
+            "stereo",
+            162_000.0,
+        ),
+        ("Stream #4:0: Audio: pcm_u8, 44100 Hz, 5.1(side), u8, 705 kb/s", 44_100, "5.1(side)", 705_000.0),
+        ("Stream #4:0: Audio: pcm_u8, 44100 Hz, stereo, u8, 705 kb/s", 44_100, "stereo", 705_000.0),
+    ] {
+        let detail = input(4, stream);
+        assert_eq!((detail.sampling_hz, detail.layout.as_str(), detail.bitrate), (sampling_hz, layout, bitrate));
+        assert_eq!(detail.channels, if layout == "stereo" { 2 } else { 6 });
+    }
+}
+
+#[test]
+fn c143_a_raw_picture_has_no_bitrate() {
+    let detail = input(0, "Stream #0:0: Video: rawvideo (RGB[24] / 0x18424752), rgb24, 1280x720 [SAR 1:1 DAR 16:9]");
+    assert_eq!((detail.pix_fmt.as_str(), detail.bitrate, detail.width), ("rgb24", 0.0, 1280));
+}
+
+#[test]
+fn c127_streams_of_inputs_and_outputs_are_told_with_their_coders() {
+    let report = read(
+        "[info] Input #0, lavfi, from 'testsrc':
+[info]   Duration: N/A, start: 0.000000, bitrate: N/A
+[info]     Stream #0:0: Video: rawvideo (RGB[24] / 0x18424752), rgb24, 1280x720, 25 fps, 25 tbr, 25 tbn, 25 tbc
+[info] Input #1, lavfi, from 'anullsrc':
+[info]     Stream #1:0: Audio: pcm_u8, 44100 Hz, stereo, u8, 705 kb/s
+[info]     Stream #1:1: Audio: pcm_u8, 44100 Hz, stereo, u8, 705 kb/s
+[info] Stream mapping:
+[info]   Stream #0:0 -> #0:0 (rawvideo (native) -> h264 (libx264))
+[info]   Stream #1:0 -> #0:1 (copy)
+[info]   Stream #1:1 (pcm_u8) -> amix
+[info]   amix:default -> Stream #1:0 (aac)
+[info] Output #0, hls, to '/dev/null':
+[info]   Metadata:
+[info]     encoder         : Lavf58.76.100
+[info]     Stream #0:0: Video: h264, yuv444p(tv, progressive), 1280x720, q=2-31, 25 fps, 90k tbn
+[info]     Metadata:
+[info]       encoder         : Lavc58.134.100 libx264
+[info]     Stream #0:1: Audio: pcm_u8, 44100 Hz, stereo, u8, 705 kb/s
+[info] Output #1, adts, to 'x':
+[info]     Stream #1:0: Audio: aac (LC), 44100 Hz, stereo, fltp, 128 kb/s",
+    );
+    let Details { inputs, outputs, .. } = report.details();
+    let coders = |details: &[Detail]| details.iter().map(|detail| detail.coder.clone()).collect::<Vec<_>>();
+    assert_eq!(coders(inputs), ["rawvideo", "copy", "pcm_u8"]);
+    assert_eq!(coders(outputs), ["libx264", "copy", "aac"]);
+    assert_eq!((outputs[0].format.as_str(), outputs[0].pix_fmt.as_str(), outputs[0].rate), ("hls", "yuv444p", 25.0));
+    assert_eq!((outputs[2].number, outputs[2].format.as_str()), (1, "adts"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::limits::Excess;
 use super::super::{Block, Cause};
 
 /// The least time that an input gets to open; the stale timeout is about media that stops, not about analysis.
@@ -14,8 +15,10 @@ pub struct Child {
     pub stopping: Option<Stopping>,
     /// The figures until now.
     pub figures: Block,
-    /// Frames, size or time have moved.
-    pub is_progressing: bool,
+    /// Since when frames, size or time move.
+    pub progressing_since: Option<Instant>,
+    /// Since when it uses more than it may.
+    pub excess: Excess,
     /// The newest line of its log.
     pub last_line: Option<String>,
     /// Inputs that are open; `None` while it said nothing at all.
@@ -31,6 +34,8 @@ pub struct Child {
 pub struct Stopping {
     /// Why.
     pub cause: Cause,
+    /// What is to be said of it instead of the last line of the log.
+    pub why: Option<String>,
     /// When it is killed; `None` once it was.
     pub kill_at: Option<Instant>,
 }
@@ -41,7 +46,8 @@ impl Child {
         Self {
             stopping: None,
             figures: Block::default(),
-            is_progressing: false,
+            progressing_since: None,
+            excess: Excess::default(),
             last_line: None,
             open: None,
             alive: now,
@@ -73,14 +79,20 @@ impl Child {
 
     fn handle_figures(&mut self, now: Instant, figures: &Block) {
         if self.figures.update(figures) {
-            (self.alive, self.is_progressing) = (now, true);
+            self.alive = now;
+            self.progressing_since.get_or_insert(now);
         }
+    }
+
+    /// Frames, size or time have moved.
+    pub fn is_progressing(&self) -> bool {
+        self.progressing_since.is_some()
     }
 
     /// When it counts as stale, unless it shows life before. An input that waits for a publisher has all the time.
     pub fn stale_at(&self, stale: Duration, listens: &[bool]) -> Option<Instant> {
         let limit = match self.open.and_then(|open| listens.get(open)) {
-            _ if self.is_progressing => stale,
+            _ if self.is_progressing() => stale,
             Some(true) => return None,
             Some(false) => stale.max(OPENING),
             None => stale,

@@ -1,3 +1,5 @@
+mod demands;
+
 use super::*;
 use crate::process::Progress;
 
@@ -12,7 +14,15 @@ struct Bench {
 }
 
 fn policy() -> Policy {
-    Policy { reconnect: Some(secs(15)), stale: Some(secs(30)), listens: vec![false], redactor: Redactor::default() }
+    Policy {
+        reconnect: Some(secs(15)),
+        backoff: None,
+        stale: Some(secs(30)),
+        limits: Limits::default(),
+        log_lines: 50,
+        listens: vec![false],
+        redactor: Redactor::default(),
+    }
 }
 
 const CODE_0: End = End { code: Some(0), signal: None };
@@ -60,8 +70,10 @@ impl Bench {
         std::iter::from_fn(|| self.machine.poll_action()).collect()
     }
 
+    /// What was told, but for reports and for the request to end.
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.machine.poll_event()).collect()
+        let is_other = |event: &Event| !matches!(event, Event::Report(_) | Event::Ending);
+        std::iter::from_fn(|| self.machine.poll_event()).filter(is_other).collect()
     }
 
     /// The end that was told, of all that was told.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
+use crate::plan::skills::Skills;
 use crate::plan::{Key, Plan, Secret};
 
 pub use live::{Exec, Live, Order, Reports};
@@ -58,7 +59,7 @@ pub enum Step {
     Replace(Arc<Plan>),
     /// Go on with this plan: FFmpeg would be told the same, only what surrounds it has changed.
     Configure(Arc<Plan>),
-    /// Start FFmpeg at once where it does not run, be it because it waits for its next start or because it ended for good.
+    /// Start FFmpeg at once where it does not run: because it waits for its next start, or ended for good.
     Begin(Key),
     /// Stop FFmpeg where it runs, and start it at once; legs and viewers stay.
     Restart(Key),
@@ -124,6 +125,8 @@ pub struct Snapshot {
     pub processes: BTreeMap<Key, Arc<Process>>,
     /// Manifests that could not be read, or are not used.
     pub problems: Vec<Problem>,
+    /// What FFmpeg can do; `None` until it was asked, and where it cannot be asked.
+    pub skills: Option<Arc<Skills>>,
 }
 
 /// What is shown of one process.

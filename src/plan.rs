@@ -12,6 +12,7 @@ mod inventory;
 mod listen;
 mod probe;
 mod proof;
+pub mod skills;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,7 +25,7 @@ use crate::files::Rule;
 use crate::rtp::Codec;
 
 pub use inventory::{Detail, Details, FrameOrder, Report};
-pub use probe::Probe;
+pub use probe::{Probe, look};
 pub use proof::process_id;
 
 /// Id of a process, in URLs and placeholders: `spec.processID`, else `<namespace>.<name>`, else `<name>`.

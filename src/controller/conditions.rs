@@ -64,11 +64,17 @@ fn ready(entry: &Entry) -> Wanted {
         State::Running => ("Running", String::new()),
         State::Suspended if entry.is_held => ("DiskFull", DISK_FULL.into()),
         State::Suspended => ("Suspended", "the manifest says suspend".into()),
+        State::Reconnecting | State::Failed if lacks_something(entry) => ("Unsupported", ended(entry)),
         State::Reconnecting => ("Reconnecting", ended(entry)),
         State::Finished => ("Finished", ended(entry)),
         State::Failed => ("Failed", ended(entry)),
     };
     Wanted { kind: "Ready", status: seen.state == State::Running, reason, message }
+}
+
+/// FFmpeg cannot do what the process needs.
+fn lacks_something(entry: &Entry) -> bool {
+    entry.seen.exit.as_ref().is_some_and(|(exit, _)| exit.cause == Cause::Unsupported)
 }
 
 /// How the last run ended and what comes next.
@@ -85,6 +91,7 @@ fn how(exit: &Exit) -> String {
     let what = match (exit.cause, exit.code, exit.signal) {
         (Cause::Stale, ..) => "FFmpeg made no progress and was stopped".to_owned(),
         (Cause::SpawnFailed, ..) => "FFmpeg could not be started".into(),
+        (Cause::Unsupported, ..) => "FFmpeg was not started".into(),
         (Cause::Finished, ..) => "FFmpeg ended by itself".into(),
         (Cause::Stopped | Cause::Corrected, ..) => "FFmpeg was stopped".into(),
         (Cause::CpuLimit | Cause::MemoryLimit, ..) => "FFmpeg used more than it may and was stopped".into(),

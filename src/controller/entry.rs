@@ -204,7 +204,7 @@ impl Entry {
                 if exit.cause != Cause::Stopped {
                     self.set_state(after(&exit, restart_in.is_some()), now);
                 }
-                if exit.cause == Cause::SpawnFailed {
+                if exit.cause.is_no_start() {
                     self.seen.begin();
                 }
                 self.seen.is_begun = false;
@@ -269,9 +269,13 @@ fn after(exit: &Exit, again: bool) -> State {
         Cause::Corrected => State::Starting,
         _ if again => State::Reconnecting,
         Cause::Finished | Cause::Stopped => State::Finished,
-        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed | Cause::CpuLimit | Cause::MemoryLimit => {
-            State::Failed
-        }
+        Cause::Failed
+        | Cause::Killed
+        | Cause::Stale
+        | Cause::SpawnFailed
+        | Cause::Unsupported
+        | Cause::CpuLimit
+        | Cause::MemoryLimit => State::Failed,
     }
 }
 

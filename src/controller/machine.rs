@@ -9,6 +9,7 @@ use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
+use crate::plan::skills::Skills;
 use crate::plan::{Key, Plan, process_id};
 
 /// Reports of runs that are kept beside the newest, unless it is said otherwise.
@@ -28,6 +29,7 @@ pub struct Controller {
     playback: Playback,
     /// Reports of runs that are kept beside the newest.
     history: usize,
+    skills: Option<Arc<Skills>>,
     /// Every manifest that the source has, in its order.
     listing: Vec<(Origin, Arc<RestreamProcess>)>,
     entries: BTreeMap<Key, Entry>,
@@ -45,6 +47,7 @@ impl Controller {
         Self {
             playback,
             history: HISTORY,
+            skills: None,
             listing: Vec::new(),
             entries: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -59,6 +62,16 @@ impl Controller {
     pub fn with_history(mut self, history: usize) -> Self {
         self.history = history;
         self
+    }
+
+    /// Takes what FFmpeg can do.
+    pub fn handle_skills(&mut self, skills: Option<Arc<Skills>>) {
+        self.skills = skills;
+    }
+
+    /// The newest proven plan of a process, be it suspended; to look at its inputs, say.
+    pub fn plan(&self, key: &Key) -> Option<Arc<Plan>> {
+        self.entries.get(key)?.proven.clone()
     }
 
     /// Takes what somebody asks of a process. Nothing is done where its manifest says that it shall not run.
@@ -136,7 +149,7 @@ impl Controller {
     /// What is shown of everything.
     pub fn snapshot(&self) -> Snapshot {
         let problems = self.unreadable.iter().chain(&self.duplicates).cloned().collect();
-        Snapshot { processes: self.shown.clone(), problems }
+        Snapshot { processes: self.shown.clone(), problems, skills: self.skills.clone() }
     }
 
     /// Compares the listing with what is there. Of two manifests with one id the one that was there first is kept.

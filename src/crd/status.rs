@@ -69,7 +69,7 @@ pub struct LastExit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// One word: `Finished`, `Failed`, `Killed`, `Stale`, `Stopped`, `Corrected`, `SpawnFailed`,
-    /// `CpuLimit`, `MemoryLimit`.
+    /// `Unsupported`, `CpuLimit`, `MemoryLimit`.
     pub reason: String,
     /// When, as RFC 3339.
     pub at: String,

@@ -9,7 +9,7 @@ fn manifest(spec: &str) -> RestreamProcess {
     serde_yaml::from_str(&text).expect("the test's manifest is good")
 }
 
-fn plan(spec: &str) -> Plan {
+pub(super) fn plan(spec: &str) -> Plan {
     Plan::new(&manifest(spec)).expect("the test's plan is good")
 }
 

@@ -6,17 +6,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::Event;
 use super::child::{Child, Seen};
 use super::legs::{Legs, Verdict};
+use super::skills::{self, Known};
 use super::spawner::{Purpose, Spawner};
 use super::streams::{describe, named};
 use super::usage::Sampler;
 use crate::plan::{self, EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
 use crate::process::{
-    self, Action, Backoff, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor, Streams,
+    self, Action, Backoff, Cause, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor,
+    Streams,
 };
 
 /// What a task is told.
@@ -36,11 +39,21 @@ pub enum Control {
     Stop,
 }
 
+/// What all tasks have in common.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Starts FFmpeg.
+    pub spawner: Arc<Spawner>,
+    /// What FFmpeg can do.
+    pub skills: Arc<watch::Sender<Known>>,
+    /// Where what was seen is told.
+    pub events: UnboundedSender<(Key, Event)>,
+}
+
 /// One process.
 #[derive(Debug)]
 pub struct Task {
-    spawner: Arc<Spawner>,
-    events: UnboundedSender<(Key, Event)>,
+    surroundings: Surroundings,
     plan: Arc<Plan>,
     ports: Option<EgressPorts>,
     /// What holds from the next start on.
@@ -74,18 +87,11 @@ enum Kind {
 
 impl Task {
     /// A process that is to be started at once.
-    pub fn new(
-        spawner: Arc<Spawner>,
-        events: UnboundedSender<(Key, Event)>,
-        plan: Arc<Plan>,
-        ports: Option<EgressPorts>,
-        log_lines: usize,
-    ) -> Self {
+    pub fn new(surroundings: Surroundings, plan: Arc<Plan>, ports: Option<EgressPorts>, log_lines: usize) -> Self {
         let policy = policy(&plan, log_lines);
         let redactor = policy.redactor.clone();
         Self {
-            spawner,
-            events,
+            surroundings,
             plan,
             ports,
             next: None,
@@ -134,7 +140,7 @@ impl Task {
 
     fn send(&self, event: Event) {
         // Nobody listens any more when the program ends.
-        let _ = self.events.send((self.plan.key.clone(), event));
+        let _ = self.surroundings.events.send((self.plan.key.clone(), event));
     }
 
     fn handle_control(&mut self, control: Control) {
@@ -183,11 +189,20 @@ impl Task {
         }
         (self.streams, self.json) = (Streams::default(), JsonStats::default());
         let probe = self.ports.and_then(|_| self.legs.probe(&self.plan));
-        let (purpose, arguments) = match &probe {
-            Some(probe) => (Purpose::Probe, probe.argv.clone()),
-            None => (Purpose::Run, self.arguments()),
+        let (purpose, arguments, legs) = match &probe {
+            Some(probe) => (Purpose::Probe, probe.argv.clone(), Vec::new()),
+            None => {
+                let arguments = self.arguments();
+                let legs = arguments[self.plan.argv(None).len()..].to_vec();
+                (Purpose::Run, arguments, legs)
+            }
         };
-        let spawned = self.spawner.spawn(purpose, arguments).await;
+        let lacks = skills::lacks(&self.surroundings.skills, &self.plan, &legs).await;
+        if !lacks.is_empty() {
+            let lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+            return self.machine.handle_start_refused(now(), Cause::Unsupported, &lacks.join("; "));
+        }
+        let spawned = self.surroundings.spawner.spawn(purpose, arguments).await;
         let child = spawned.map_err(|error| error.to_string()).and_then(|spawned| {
             Child::new(spawned).map_err(|error| format!("FFmpeg was started and cannot be watched: {error}"))
         });
@@ -251,8 +266,8 @@ impl Task {
                 if let (Kind::Run(_), false) = (kind, lines.is_empty()) {
                     if *watched.report.details() != details {
                         self.streams = describe(watched.report.details(), &self.plan, &self.redactor, &self.streams);
-                        let _ =
-                            self.events.send((self.plan.key.clone(), Event::Streams(Arc::new(self.streams.clone()))));
+                        let streams = Event::Streams(Arc::new(self.streams.clone()));
+                        let _ = self.surroundings.events.send((self.plan.key.clone(), streams));
                     }
                     self.machine.handle_open_inputs(now(), watched.report.open_inputs());
                     if watched.report.inventory().known.len() > known {

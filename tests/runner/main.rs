@@ -11,3 +11,4 @@ mod fake_ffmpeg;
 mod media;
 mod orphans;
 mod preflight;
+mod skills;

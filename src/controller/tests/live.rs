@@ -96,6 +96,23 @@ fn c008_c009_what_cannot_be_started_has_failed_and_is_counted() {
 }
 
 #[test]
+fn what_ffmpeg_lacks_is_a_reason_of_its_own() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    let message = "this FFmpeg has no encoder \"x\"".to_owned();
+    let exit = Exit { code: None, signal: None, cause: Cause::Unsupported, message, at: 100 };
+    for (restart_in, next) in [(Some(15), "it starts again after 15 s"), (None, "it is not started again")] {
+        let restart_in = restart_in.map(Duration::from_secs);
+        run(&mut controller, Event::Ended { exit: exit.clone(), restart_in }, 101);
+        let (status, reason, message) = condition(&controller, "a", "Ready");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "Unsupported"));
+        let what = "FFmpeg was not started: this FFmpeg has no encoder \"x\"; ";
+        assert!(message.starts_with(&format!("{what}{next}")), "{message}");
+        assert_eq!(exec(&controller), Exec::Failed);
+    }
+}
+
+#[test]
 fn c010_c012_c014_the_exit_code_decides() {
     for (code, cause, word) in [
         (0, Cause::Finished, "finished"),

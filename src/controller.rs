@@ -105,6 +105,8 @@ pub enum Seen {
     Command(Arc<Vec<Secret>>),
     /// Streams of the run, with their figures.
     Streams(Arc<crate::process::Streams>),
+    /// Servers that take nothing of what FFmpeg writes; none where all do.
+    Stalled(Vec<crate::process::Stalled>),
     /// The egress legs could not be opened; FFmpeg runs without them.
     EgressFailed(String),
     /// Media arrives at the gateway on these legs.

@@ -10,6 +10,7 @@ mod choice;
 mod files;
 mod inventory;
 mod listen;
+mod peers;
 mod probe;
 mod proof;
 pub mod skills;

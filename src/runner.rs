@@ -8,6 +8,7 @@ mod legs;
 mod look;
 mod run;
 mod skills;
+mod sockets;
 mod spawner;
 mod streams;
 mod usage;
@@ -28,6 +29,7 @@ pub use look::Probed;
 pub use skills::{AskError, Known};
 
 use run::{Control, Surroundings, Task};
+use sockets::Sockets;
 use spawner::Spawner;
 
 /// How FFmpeg is started.
@@ -55,6 +57,8 @@ pub enum Event {
     Command(Arc<Vec<Secret>>),
     /// The streams of the run, or their figures, are others.
     Streams(Arc<process::Streams>),
+    /// These servers have taken nothing of what FFmpeg writes for some time; none where they take it again.
+    Stalled(Vec<process::Stalled>),
 }
 
 /// Why there can be no runner.
@@ -73,6 +77,7 @@ pub enum StartError {
 pub struct Runner {
     spawner: Arc<Spawner>,
     skills: Arc<watch::Sender<Known>>,
+    sockets: Arc<Sockets>,
     log_lines: usize,
     events: UnboundedSender<(Key, Event)>,
 }
@@ -88,7 +93,13 @@ impl Runner {
     /// A runner that tells of its processes by `events`.
     pub fn new(settings: Settings, events: UnboundedSender<(Key, Event)>) -> Result<Self, StartError> {
         let log_lines = settings.log_lines;
-        Ok(Self { spawner: Arc::new(Spawner::new(settings)?), skills: Arc::default(), log_lines, events })
+        Ok(Self {
+            spawner: Arc::new(Spawner::new(settings)?),
+            skills: Arc::default(),
+            sockets: Arc::default(),
+            log_lines,
+            events,
+        })
     }
 
     /// Asks FFmpeg what it can do, whether anybody waits for the answer or not; also again, as FFmpeg may be another one
@@ -119,8 +130,12 @@ impl Runner {
     /// Keeps the process running, with its egress legs where they were opened. Must be called within a tokio runtime.
     pub fn start(&self, plan: Arc<Plan>, ports: Option<EgressPorts>) -> Run {
         let (controls, inbox) = unbounded_channel();
-        let surroundings =
-            Surroundings { spawner: self.spawner.clone(), skills: self.skills.clone(), events: self.events.clone() };
+        let surroundings = Surroundings {
+            spawner: self.spawner.clone(),
+            skills: self.skills.clone(),
+            sockets: self.sockets.clone(),
+            events: self.events.clone(),
+        };
         let task = Task::new(surroundings, plan, ports, self.log_lines);
         Run { controls, task: tokio::spawn(task.run(inbox)) }
     }

@@ -208,6 +208,12 @@ impl House {
             }
             runner::Event::Command(arguments) => Seen::Command(arguments),
             runner::Event::Streams(streams) => Seen::Streams(streams),
+            runner::Event::Stalled(stalled) => {
+                for process::Stalled { peer, outputs } in &stalled {
+                    tracing::warn!(process = %key, %peer, ?outputs, "a server has taken nothing for some time");
+                }
+                Seen::Stalled(stalled)
+            }
         };
         self.controller.handle_observation(Observation { key, seen }, Timestamp::now());
     }

@@ -1,4 +1,5 @@
-//! The conditions of one process: `Accepted`, `Ready` and, with WebRTC, `PlaybackReady`.
+//! The conditions of one process: `Accepted`, `Ready`, with WebRTC `PlaybackReady`, and `OutputStalled` where an output
+//! goes to a server over TCP.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -7,7 +8,7 @@ use super::entry::Entry;
 use super::machine::Playback;
 use crate::crd::State;
 use crate::plan::{LegAction, LegChoice};
-use crate::process::{Cause, Exit};
+use crate::process::{Cause, Exit, Stalled, Stalls};
 
 /// A condition as it should be; when it last changed is [`bring`]'s business.
 pub struct Wanted {
@@ -25,6 +26,7 @@ const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_M
 pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
     let mut wanted = vec![accepted(entry), ready(entry)];
     wanted.extend(playback_ready(entry, playback));
+    wanted.extend(output_stalled(entry));
     wanted
 }
 
@@ -106,6 +108,21 @@ fn playback_ready(entry: &Entry, playback: &Playback) -> Option<Wanted> {
     entry.proven.as_ref()?.egress.as_ref()?;
     let (reason, message) = unplayable(entry, playback).unwrap_or(("Playing", String::new()));
     Some(Wanted { kind: "PlaybackReady", status: reason == "Playing", reason, message })
+}
+
+/// An output is stalled where its server has taken nothing for a while, even if FFmpeg goes on with the others.
+fn output_stalled(entry: &Entry) -> Option<Wanted> {
+    if !entry.proven.as_ref()?.sends_by_tcp() {
+        return None;
+    }
+    let seconds = Stalls::PATIENCE.as_secs();
+    let sentence = |Stalled { peer, outputs }: &Stalled| {
+        format!("{peer} (output {}) has taken nothing for {seconds} s or longer", outputs.join(" or "))
+    };
+    let message = entry.seen.stalled.iter().map(sentence).collect::<Vec<_>>().join("; ");
+    let status = !message.is_empty();
+    let reason = if status { "NothingTaken" } else { "NotStalled" };
+    Some(Wanted { kind: "OutputStalled", status, reason, message })
 }
 
 /// Why nobody can watch at this moment.

@@ -50,6 +50,8 @@ pub struct Observed {
     pub exit: Option<(Exit, Option<u64>)>,
     /// The run's figures.
     pub progress: Option<process::Progress>,
+    /// Servers that take nothing.
+    pub stalled: Vec<process::Stalled>,
     /// What the legs do.
     pub legs: Option<LegChoice>,
     /// Why the legs could not be opened.
@@ -167,6 +169,7 @@ impl Entry {
             }
             Seen::Command(arguments) => self.live.command = arguments,
             Seen::Streams(streams) => self.live.streams = streams,
+            Seen::Stalled(stalled) => self.seen.stalled = stalled,
             Seen::Legs(legs) => self.seen.legs = Some(legs),
             Seen::EgressFailed(reason) => self.seen.egress_failed = Some(reason),
             Seen::Media { video, audio } => self.seen.media = (video, audio),
@@ -208,7 +211,7 @@ impl Entry {
                     self.seen.begin();
                 }
                 self.seen.is_begun = false;
-                self.seen.progress = None;
+                (self.seen.progress, self.seen.stalled) = (None, Vec::new());
                 self.seen.exit = Some((exit, restart_in.map(|delay| delay.as_secs())));
             }
         }

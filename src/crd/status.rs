@@ -30,7 +30,7 @@ pub struct RestreamProcessStatus {
     /// What viewers get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtcStatus>,
-    /// `Accepted`, `Ready` and, with WebRTC, `PlaybackReady`.
+    /// `Accepted`, `Ready`, with WebRTC `PlaybackReady`, and `OutputStalled` where an output goes to a server over TCP.
     #[schemars(schema_with = "conditions")]
     #[serde(default)]
     pub conditions: Vec<Condition>,

@@ -1,6 +1,7 @@
 //! The task of one process: performs what its machine decides.
 
 use std::future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,13 +14,14 @@ use super::Event;
 use super::child::{Child, Seen};
 use super::legs::{Legs, Verdict};
 use super::skills::{self, Known};
+use super::sockets::Sockets;
 use super::spawner::{Purpose, Spawner};
 use super::streams::{describe, named};
 use super::usage::Sampler;
 use crate::plan::{self, EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
 use crate::process::{
     self, Action, Backoff, Cause, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor,
-    Streams,
+    Stalled, Stalls, Streams,
 };
 
 /// What a task is told.
@@ -46,6 +48,8 @@ pub struct Surroundings {
     pub spawner: Arc<Spawner>,
     /// What FFmpeg can do.
     pub skills: Arc<watch::Sender<Known>>,
+    /// The connections of all children.
+    pub sockets: Arc<Sockets>,
     /// Where what was seen is told.
     pub events: UnboundedSender<(Key, Event)>,
 }
@@ -75,6 +79,9 @@ struct Watched {
     sampler: Sampler,
     /// When it is looked at again.
     sample_at: Instant,
+    stalls: Stalls,
+    /// When its connections are looked at again; `None` where its outputs go to no server over TCP.
+    connections_at: Option<Instant>,
     report: Report,
     kind: Kind,
 }
@@ -222,7 +229,10 @@ impl Task {
         };
         let sampler = Sampler::new(child.pid());
         let sample_at = Instant::now() + Sampler::INTERVAL;
-        self.child = Some(Watched { child, sampler, sample_at, report: Report::default(), kind });
+        let has_servers = matches!(kind, Kind::Run(_)) && self.plan.sends_by_tcp();
+        let connections_at = has_servers.then(|| Instant::now() + Sockets::INTERVAL);
+        let (stalls, report) = (Stalls::default(), Report::default());
+        self.child = Some(Watched { child, sampler, sample_at, stalls, connections_at, report, kind });
     }
 
     /// What FFmpeg is started with; tells what its legs will do.
@@ -297,6 +307,26 @@ impl Task {
         watched.sample_at = Instant::now() + Sampler::INTERVAL;
         if let (Kind::Run(_), Some(usage)) = (&watched.kind, watched.sampler.sample()) {
             self.machine.handle_usage(now(), usage);
+        }
+        self.look_at_connections();
+    }
+
+    /// Finds out which servers take nothing.
+    fn look_at_connections(&mut self) {
+        let Some(watched) = &mut self.child else { return };
+        let now = Instant::now();
+        if watched.connections_at.is_none_or(|at| at > now) {
+            return;
+        }
+        watched.connections_at = Some(now + Sockets::INTERVAL);
+        let connections = self.surroundings.sockets.of(watched.child.pid());
+        let stalled = |peer: &SocketAddr| {
+            let outputs: Vec<String> = self.plan.outputs_to(*peer).into_iter().map(str::to_owned).collect();
+            (!outputs.is_empty()).then_some(Stalled { peer: *peer, outputs })
+        };
+        if let Some(peers) = watched.stalls.handle(now, &connections) {
+            let stalled = peers.iter().filter_map(stalled).collect();
+            self.send(Event::Stalled(stalled));
         }
     }
 

@@ -12,3 +12,4 @@ mod media;
 mod orphans;
 mod preflight;
 mod skills;
+mod stalls;

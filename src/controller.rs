@@ -18,8 +18,7 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
-use crate::plan::skills::Skills;
-use crate::plan::{Key, Plan, Secret};
+use crate::plan::{Key, Plan, Secret, skills::Skills};
 
 pub use live::{Exec, Live, Order, Reports};
 pub use machine::{Controller, Playback};

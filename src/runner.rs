@@ -21,8 +21,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::plan::skills::Skills;
-use crate::plan::{EgressPorts, Io, Key, LegChoice, Plan, Secret};
+use crate::plan::{EgressPorts, Io, Key, LegChoice, Plan, Secret, skills::Skills};
 use crate::process;
 
 pub use look::Probed;

@@ -9,8 +9,7 @@ use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
-use crate::plan::skills::Skills;
-use crate::plan::{Key, Plan, process_id};
+use crate::plan::{Key, Plan, process_id, skills::Skills};
 
 /// Reports of runs that are kept beside the newest, unless it is said otherwise.
 const HISTORY: usize = 3;

@@ -66,7 +66,7 @@ mod tests {
 
     fn names(address: &str, peer: &str) -> usize {
         let output = format!("- {{id: out, address: \"{address}\"}}");
-        let plan = plan(&format!("input: [{{id: in, address: x}}]\n  output:\n  {output}"));
+        let plan = plan(&format!("  input: [{{id: in, address: x}}]\n  output:\n  {output}"));
         plan.outputs_to(peer.parse().expect("an address")).len()
     }
 
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn each_way_of_a_tee_counts() {
         let plan = plan(
-            "input: [{id: in, address: x}]\n  output:\n  - {id: out, options: [-f, tee], \
+            "  input: [{id: in, address: x}]\n  output:\n  - {id: out, options: [-f, tee], \
              address: '[f=flv]rtmp://a.example/l|[f=mpegts:onfail=ignore]tcp://b.example:7000'}",
         );
         assert!(plan.sends_by_tcp());

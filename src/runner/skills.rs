@@ -9,8 +9,10 @@ use tokio::time::timeout;
 
 use super::child::{Child, Seen};
 use super::spawner::{Purpose, SpawnError, Spawner};
-use crate::plan::skills::{self, Device, Skills};
-use crate::plan::{Plan, Secret};
+use crate::plan::{
+    Plan, Secret,
+    skills::{self, Device, Skills},
+};
 
 /// FFmpeg answers at once; something else may stand in its place.
 const PATIENCE: Duration = Duration::from_secs(5);

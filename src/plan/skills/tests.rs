@@ -143,7 +143,7 @@ fn c178_devices_are_found() {
 }
 
 fn lacks(input: &str, output: &str) -> Vec<String> {
-    let plan = tests::plan(&format!("input: [{{id: in, {input}}}]\n  output: [{{id: out, {output}}}]"));
+    let plan = tests::plan(&format!("  input: [{{id: in, {input}}}]\n  output: [{{id: out, {output}}}]"));
     skills().lacks(&plan, &[]).iter().map(Lack::to_string).collect()
 }
 
@@ -166,7 +166,7 @@ fn what_ffmpeg_has_not_is_named_with_what_is_near() {
         ]
     );
     let legs = ["-map", "0:v", "-c:v", "libx265"].map(Secret::new);
-    let plan = tests::plan("input: [{id: in, address: 'rtmp://h/a'}]\n  output: [{id: out, address: x.flv}]");
+    let plan = tests::plan("  input: [{id: in, address: 'rtmp://h/a'}]\n  output: [{id: out, address: x.flv}]");
     assert_eq!(skills().lacks(&plan, &legs)[0].place, "spec.webrtc");
 }
 
@@ -182,7 +182,7 @@ fn what_ffmpeg_has_is_not_missing() {
         assert!(found.is_empty(), "{found:?}");
     }
     let plan = tests::plan(
-        "input: [{id: in, options: ['-c:v', nosuch, -f, no], address: 'no://h'}]\n  output: [{id: out, address: x}]",
+        "  input: [{id: in, options: ['-c:v', nosuch, -f, no], address: 'no://h'}]\n  output: [{id: out, address: x}]",
     );
     assert!(Skills::default().lacks(&plan, &[]).is_empty(), "nobody knows what it has");
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
-use crate::plan::{Key, Plan, Secret, Values};
+use crate::plan::{Key, Plan, Secret, Values, skills::Skills};
 
 pub use live::{Exec, Live, Order, Reports};
 pub use machine::{Controller, Playback};
@@ -60,7 +60,7 @@ pub enum Step {
     Replace(Arc<Plan>),
     /// Go on with this plan: FFmpeg would be told the same, only what surrounds it has changed.
     Configure(Arc<Plan>),
-    /// Start FFmpeg at once where it does not run, be it because it waits for its next start or because it ended for good.
+    /// Start FFmpeg at once where it does not run: because it waits for its next start, or ended for good.
     Begin(Key),
     /// Stop FFmpeg where it runs, and start it at once; legs and viewers stay.
     Restart(Key),
@@ -106,6 +106,8 @@ pub enum Seen {
     Command(Arc<Vec<Secret>>),
     /// Streams of the run, with their figures.
     Streams(Arc<crate::process::Streams>),
+    /// Servers that take nothing of what FFmpeg writes; none where all do.
+    Stalled(Vec<crate::process::Stalled>),
     /// The egress legs could not be opened; FFmpeg runs without them.
     EgressFailed(String),
     /// Media arrives at the gateway on these legs.
@@ -126,6 +128,8 @@ pub struct Snapshot {
     pub processes: BTreeMap<Key, Arc<Process>>,
     /// Manifests that could not be read, or are not used.
     pub problems: Vec<Problem>,
+    /// What FFmpeg can do; `None` until it was asked, and where it cannot be asked.
+    pub skills: Option<Arc<Skills>>,
 }
 
 /// What is shown of one process.

@@ -16,10 +16,12 @@ mod inventory;
 mod listen;
 mod options;
 mod params;
+mod peers;
 mod placeholders;
 mod probe;
 mod proof;
 mod resolve;
+pub mod skills;
 mod surroundings;
 mod words;
 
@@ -36,7 +38,7 @@ use crate::rtp::Codec;
 
 pub use access::{Access, AccessList, Denied, Expressions};
 pub use inventory::{Detail, Details, FrameOrder, Report};
-pub use probe::Probe;
+pub use probe::{Probe, look};
 pub use proof::{outputs, process_id, refers};
 pub use surroundings::{Known, Memory, Missing, Obstacle, Referent, Rtmp, Srt, Surroundings, Values};
 

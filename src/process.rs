@@ -15,6 +15,7 @@ mod machine;
 mod progress;
 mod redact;
 mod run_report;
+mod stall;
 mod streams;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use machine::{Action, End, Machine, Now, Policy};
 pub use progress::{Block, ProgressReport, stats_line};
 pub use redact::Redactor;
 pub use run_report::RunReport;
+pub use stall::{Connection, Stalled, Stalls};
 pub use streams::{Figures, Qualities, Stream, Streams};
 
 /// One line of FFmpeg's log, secrets redacted.

@@ -6,7 +6,10 @@
 mod child;
 mod containment;
 mod legs;
+mod look;
 mod run;
+mod skills;
+mod sockets;
 mod spawner;
 mod streams;
 mod usage;
@@ -16,12 +19,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::plan::{EgressPorts, Key, LegChoice, Plan, Secret};
+use crate::plan::{EgressPorts, Io, Key, LegChoice, Plan, Secret, skills::Skills};
 use crate::process;
 
-use run::{Control, Task};
+pub use look::Probed;
+pub use skills::{AskError, Known};
+
+use run::{Control, Surroundings, Task};
+use sockets::Sockets;
 use spawner::Spawner;
 
 /// How FFmpeg is started.
@@ -49,6 +57,8 @@ pub enum Event {
     Command(Arc<Vec<Secret>>),
     /// The streams of the run, or their figures, are others.
     Streams(Arc<process::Streams>),
+    /// These servers have taken nothing of what FFmpeg writes for some time; none where they take it again.
+    Stalled(Vec<process::Stalled>),
 }
 
 /// Why there can be no runner.
@@ -66,6 +76,8 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 pub struct Runner {
     spawner: Arc<Spawner>,
+    skills: Arc<watch::Sender<Known>>,
+    sockets: Arc<Sockets>,
     log_lines: usize,
     events: UnboundedSender<(Key, Event)>,
 }
@@ -81,13 +93,50 @@ impl Runner {
     /// A runner that tells of its processes by `events`.
     pub fn new(settings: Settings, events: UnboundedSender<(Key, Event)>) -> Result<Self, StartError> {
         let log_lines = settings.log_lines;
-        Ok(Self { spawner: Arc::new(Spawner::new(settings)?), log_lines, events })
+        Ok(Self {
+            spawner: Arc::new(Spawner::new(settings)?),
+            skills: Arc::default(),
+            sockets: Arc::default(),
+            log_lines,
+            events,
+        })
+    }
+
+    /// Asks FFmpeg what it can do, whether anybody waits for the answer or not; also again, as FFmpeg may be another one
+    /// by now. No process is started between the first question and its answer, and none that needs what FFmpeg lacks
+    /// after it. Must be called within a tokio runtime.
+    pub fn load_skills(&self) -> JoinHandle<Result<Arc<Skills>, AskError>> {
+        self.skills.send_if_modified(|known| {
+            let is_first = matches!(known, Known::NotAsked);
+            if is_first {
+                *known = Known::Asked;
+            }
+            is_first
+        });
+        tokio::spawn(skills::load(self.spawner.clone(), self.skills.clone()))
+    }
+
+    /// What is known of FFmpeg's skills, now and whenever that changes.
+    pub fn skills(&self) -> watch::Receiver<Known> {
+        self.skills.subscribe()
+    }
+
+    /// Looks at inputs with these global options, for 20 s at most. An input that listens shows streams only if somebody
+    /// publishes to it in that time.
+    pub async fn probe(&self, options: &[Secret], inputs: &[Io]) -> Probed {
+        look::probe(&self.spawner, options, inputs).await
     }
 
     /// Keeps the process running, with its egress legs where they were opened. Must be called within a tokio runtime.
     pub fn start(&self, plan: Arc<Plan>, ports: Option<EgressPorts>) -> Run {
         let (controls, inbox) = unbounded_channel();
-        let task = Task::new(self.spawner.clone(), self.events.clone(), plan, ports, self.log_lines);
+        let surroundings = Surroundings {
+            spawner: self.spawner.clone(),
+            skills: self.skills.clone(),
+            sockets: self.sockets.clone(),
+            events: self.events.clone(),
+        };
+        let task = Task::new(surroundings, plan, ports, self.log_lines);
         Run { controls, task: tokio::spawn(task.run(inbox)) }
     }
 }

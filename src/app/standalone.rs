@@ -63,6 +63,7 @@ struct House {
     controller: Controller,
     keepers: Keepers,
     gateway: Option<Gateway>,
+    skills: watch::Receiver<runner::Known>,
     source: source::Watch,
     storage: Storage,
     /// The disk directory.
@@ -96,6 +97,7 @@ impl House {
             log_lines: config.ffmpeg_log_max_lines,
         };
         let runner = Arc::new(Runner::new(settings, run_events)?);
+        let skills = load_skills(&runner);
         let (whep, requests) = whep::Client::new();
         let (gateway_events, gateway_news) = unbounded_channel();
         let gateway = match config.webrtc_enable {
@@ -119,6 +121,7 @@ impl House {
             controller: Controller::new(playback, surroundings).with_history(config.ffmpeg_log_max_history),
             keepers: Keepers::new(runner, gateway.as_ref().map(Gateway::handle), storage.handle().clone(), observe),
             gateway,
+            skills,
             source,
             storage,
             directory: folder,
@@ -164,6 +167,11 @@ impl House {
                 Some(storage::Event::DiskFull(is_full)) = self.news.storage.recv() => {
                     self.controller.handle_disk_full(is_full.then(|| self.directory.clone()), now());
                 }
+                Ok(()) = self.skills.changed() => {
+                    if let runner::Known::Answered(skills) = &*self.skills.borrow_and_update() {
+                        self.controller.handle_skills(skills.clone());
+                    }
+                }
                 tended = self.keepers.tend() => tended.context("the keeper of a process failed")?,
                 () = self.storage.ended() => bail!("the housekeeper of the filesystems ended"),
                 () = self.source.ended() => bail!("the watch over the manifest directory ended"),
@@ -202,6 +210,12 @@ impl House {
             }
             runner::Event::Command(arguments) => Seen::Command(arguments),
             runner::Event::Streams(streams) => Seen::Streams(streams),
+            runner::Event::Stalled(stalled) => {
+                for process::Stalled { peer, outputs } in &stalled {
+                    tracing::warn!(process = %key, %peer, ?outputs, "a server has taken nothing for some time");
+                }
+                Seen::Stalled(stalled)
+            }
         };
         self.controller.handle_observation(Observation { key, seen }, Timestamp::now());
     }
@@ -235,6 +249,19 @@ impl House {
     }
 }
 
+/// Asks FFmpeg what it can do, while everything else begins.
+fn load_skills(runner: &Runner) -> watch::Receiver<runner::Known> {
+    let answer = runner.load_skills();
+    tokio::spawn(async move {
+        match answer.await {
+            Ok(Ok(skills)) => tracing::info!(version = skills.build.version, "FFmpeg is there"),
+            Ok(Err(error)) => tracing::warn!(%error, "FFmpeg cannot be asked what it can do"),
+            Err(error) => tracing::error!(%error, "the question what FFmpeg can do ended early"),
+        }
+    });
+    runner.skills()
+}
+
 fn log_run(key: &Key, event: &process::Event) {
     use process::{Cause, Event};
     match event {
@@ -253,6 +280,7 @@ fn log_run(key: &Key, event: &process::Event) {
                 | Cause::Killed
                 | Cause::Stale
                 | Cause::SpawnFailed
+                | Cause::Unsupported
                 | Cause::CpuLimit
                 | Cause::MemoryLimit => {
                     tracing::warn!(process = %key, ?cause, code, signal, restart_in, message, "FFmpeg ended");

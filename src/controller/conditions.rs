@@ -1,5 +1,5 @@
-//! The conditions of one process: `Accepted`, `Ready`, with references `ReferencesResolved`, and with WebRTC
-//! `PlaybackReady`.
+//! The conditions of one process: `Accepted`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
+//! and `OutputStalled` where an output goes to a server over TCP.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,7 +8,7 @@ use super::entry::Entry;
 use super::machine::Playback;
 use crate::crd::State;
 use crate::plan::{LegAction, LegChoice, Referent};
-use crate::process::{Cause, Exit};
+use crate::process::{Cause, Exit, Stalled, Stalls};
 
 /// A condition as it should be; when it last changed is [`bring`]'s business.
 pub struct Wanted {
@@ -29,6 +29,7 @@ pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
     let mut wanted = vec![accepted(entry), ready(entry)];
     wanted.extend(references_resolved(entry));
     wanted.extend(playback_ready(entry, playback));
+    wanted.extend(output_stalled(entry));
     wanted
 }
 
@@ -90,11 +91,17 @@ fn ready(entry: &Entry) -> Wanted {
         State::Running => ("Running", String::new()),
         State::Suspended if entry.is_held => ("DiskFull", DISK_FULL.into()),
         State::Suspended => ("Suspended", "the manifest says suspend".into()),
+        State::Reconnecting | State::Failed if lacks_something(entry) => ("Unsupported", ended(entry)),
         State::Reconnecting => ("Reconnecting", ended(entry)),
         State::Finished => ("Finished", ended(entry)),
         State::Failed => ("Failed", ended(entry)),
     };
     Wanted { kind: "Ready", status: seen.state == State::Running, reason, message }
+}
+
+/// FFmpeg cannot do what the process needs.
+fn lacks_something(entry: &Entry) -> bool {
+    entry.seen.exit.as_ref().is_some_and(|(exit, _)| exit.cause == Cause::Unsupported)
 }
 
 /// How the last run ended and what comes next.
@@ -111,6 +118,7 @@ fn how(exit: &Exit) -> String {
     let what = match (exit.cause, exit.code, exit.signal) {
         (Cause::Stale, ..) => "FFmpeg made no progress and was stopped".to_owned(),
         (Cause::SpawnFailed, ..) => "FFmpeg could not be started".into(),
+        (Cause::Unsupported, ..) => "FFmpeg was not started".into(),
         (Cause::Finished, ..) => "FFmpeg ended by itself".into(),
         (Cause::Stopped | Cause::Corrected, ..) => "FFmpeg was stopped".into(),
         (Cause::CpuLimit | Cause::MemoryLimit, ..) => "FFmpeg used more than it may and was stopped".into(),
@@ -125,6 +133,21 @@ fn playback_ready(entry: &Entry, playback: &Playback) -> Option<Wanted> {
     entry.proven.as_ref()?.egress.as_ref()?;
     let (reason, message) = unplayable(entry, playback).unwrap_or(("Playing", String::new()));
     Some(Wanted { kind: "PlaybackReady", status: reason == "Playing", reason, message })
+}
+
+/// An output is stalled where its server has taken nothing for a while, even if FFmpeg goes on with the others.
+fn output_stalled(entry: &Entry) -> Option<Wanted> {
+    if !entry.proven.as_ref()?.sends_by_tcp() {
+        return None;
+    }
+    let seconds = Stalls::PATIENCE.as_secs();
+    let sentence = |Stalled { peer, outputs }: &Stalled| {
+        format!("{peer} (output {}) has taken nothing for {seconds} s or longer", outputs.join(" or "))
+    };
+    let message = entry.seen.stalled.iter().map(sentence).collect::<Vec<_>>().join("; ");
+    let status = !message.is_empty();
+    let reason = if status { "NothingTaken" } else { "NotStalled" };
+    Some(Wanted { kind: "OutputStalled", status, reason, message })
 }
 
 /// Why nobody can watch at this moment.

@@ -52,6 +52,8 @@ pub struct Observed {
     pub exit: Option<(Exit, Option<u64>)>,
     /// The run's figures.
     pub progress: Option<process::Progress>,
+    /// Servers that take nothing.
+    pub stalled: Vec<process::Stalled>,
     /// What the legs do.
     pub legs: Option<LegChoice>,
     /// Why the legs could not be opened.
@@ -204,6 +206,7 @@ impl Entry {
             }
             Seen::Command(arguments) => self.live.command = arguments,
             Seen::Streams(streams) => self.live.streams = streams,
+            Seen::Stalled(stalled) => self.seen.stalled = stalled,
             Seen::Legs(legs) => self.seen.legs = Some(legs),
             Seen::EgressFailed(reason) => self.seen.egress_failed = Some(reason),
             Seen::Media { video, audio } => self.seen.media = (video, audio),
@@ -241,11 +244,11 @@ impl Entry {
                 if exit.cause != Cause::Stopped {
                     self.set_state(after(&exit, restart_in.is_some()), now);
                 }
-                if exit.cause == Cause::SpawnFailed {
+                if exit.cause.is_no_start() {
                     self.seen.begin();
                 }
                 self.seen.is_begun = false;
-                self.seen.progress = None;
+                (self.seen.progress, self.seen.stalled) = (None, Vec::new());
                 self.seen.exit = Some((exit, restart_in.map(|delay| delay.as_secs())));
             }
         }
@@ -306,9 +309,13 @@ fn after(exit: &Exit, again: bool) -> State {
         Cause::Corrected => State::Starting,
         _ if again => State::Reconnecting,
         Cause::Finished | Cause::Stopped => State::Finished,
-        Cause::Failed | Cause::Killed | Cause::Stale | Cause::SpawnFailed | Cause::CpuLimit | Cause::MemoryLimit => {
-            State::Failed
-        }
+        Cause::Failed
+        | Cause::Killed
+        | Cause::Stale
+        | Cause::SpawnFailed
+        | Cause::Unsupported
+        | Cause::CpuLimit
+        | Cause::MemoryLimit => State::Failed,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::plan::{Limits, Secret};
-use crate::process::{self, Cause, ExitState, Progress, RunReport, Streams, Usage};
+use crate::process::{self, ExitState, Progress, RunReport, Streams, Usage};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Live {
                 }
             }
             Event::Ended { exit, restart_in } => {
-                if exit.cause == Cause::SpawnFailed {
+                if exit.cause.is_no_start() {
                     self.pass(Exec::Starting, now);
                 }
                 self.pass(exit.state().into(), now);

@@ -9,7 +9,7 @@ use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
-use crate::plan::{self, Key, Known, Plan, Surroundings, process_id};
+use crate::plan::{self, Key, Known, Plan, Surroundings, process_id, skills::Skills};
 
 /// Reports of runs that are kept beside the newest, unless it is said otherwise.
 const HISTORY: usize = 3;
@@ -31,6 +31,7 @@ pub struct Controller {
     known: Known,
     /// Reports of runs that are kept beside the newest.
     history: usize,
+    skills: Option<Arc<Skills>>,
     /// Every manifest that the source has, in its order.
     listing: Vec<(Origin, Arc<RestreamProcess>)>,
     entries: BTreeMap<Key, Entry>,
@@ -50,6 +51,7 @@ impl Controller {
             surroundings,
             known: Known::default(),
             history: HISTORY,
+            skills: None,
             listing: Vec::new(),
             entries: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -64,6 +66,16 @@ impl Controller {
     pub fn with_history(mut self, history: usize) -> Self {
         self.history = history;
         self
+    }
+
+    /// Takes what FFmpeg can do.
+    pub fn handle_skills(&mut self, skills: Option<Arc<Skills>>) {
+        self.skills = skills;
+    }
+
+    /// The newest proven plan of a process, be it suspended; to look at its inputs, say.
+    pub fn plan(&self, key: &Key) -> Option<Arc<Plan>> {
+        self.entries.get(key)?.proven.clone()
     }
 
     /// Takes what somebody asks of a process. Nothing is done where its manifest says that it shall not run.
@@ -147,7 +159,7 @@ impl Controller {
     /// What is shown of everything.
     pub fn snapshot(&self) -> Snapshot {
         let problems = self.unreadable.iter().chain(&self.duplicates).cloned().collect();
-        Snapshot { processes: self.shown.clone(), problems }
+        Snapshot { processes: self.shown.clone(), problems, skills: self.skills.clone() }
     }
 
     /// Compares the listing with what is there. Of two manifests with one id the one that was there first is kept.

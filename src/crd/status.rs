@@ -30,7 +30,8 @@ pub struct RestreamProcessStatus {
     /// What viewers get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtcStatus>,
-    /// `Accepted`, `Ready`, with references `ReferencesResolved`, and with WebRTC `PlaybackReady`.
+    /// `Accepted`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`, and `OutputStalled` where an
+    /// output goes to a server over TCP.
     #[schemars(schema_with = "conditions")]
     #[serde(default)]
     pub conditions: Vec<Condition>,
@@ -70,7 +71,7 @@ pub struct LastExit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// One word: `Finished`, `Failed`, `Killed`, `Stale`, `Stopped`, `Corrected`, `SpawnFailed`,
-    /// `CpuLimit`, `MemoryLimit`.
+    /// `Unsupported`, `CpuLimit`, `MemoryLimit`.
     pub reason: String,
     /// When, as RFC 3339.
     pub at: String,

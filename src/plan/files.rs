@@ -28,12 +28,17 @@ impl Plan {
 
 impl Io {
     fn writes_below(&self, folder: &str) -> bool {
-        let address = self.address.expose();
-        let is_tee = self.option("-f") == Some("tee");
-        let addresses: Vec<&str> =
-            if is_tee { address.split('|').map(without_options).collect() } else { vec![address] };
         let segments = self.option("-hls_segment_filename");
-        addresses.into_iter().chain(segments).any(|address| is_below(address, folder))
+        self.ways().into_iter().chain(segments).any(|address| is_below(address, folder))
+    }
+
+    /// The addresses that an output goes to: of the tee muxer each, of any other the one.
+    pub(super) fn ways(&self) -> Vec<&str> {
+        let address = self.address.expose();
+        match self.option("-f") {
+            Some("tee") => address.split('|').map(without_options).collect(),
+            _ => vec![address],
+        }
     }
 }
 

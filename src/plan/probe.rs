@@ -1,6 +1,6 @@
 //! The probe: what FFmpeg is started with to see the streams of inputs before the process itself is started.
 
-use super::{Plan, Secret};
+use super::{Io, Plan, Secret};
 use crate::crd::{AudioCodec, VideoCodec};
 
 /// The probe of a plan.
@@ -15,6 +15,16 @@ pub struct Probe {
 
 /// Global options that name streams of inputs, with one value each; the probe has other inputs and no use for them.
 const GRAPHS: [&str; 3] = ["-filter_complex", "-lavfi", "-filter_complex_script"];
+
+/// FFmpeg's arguments to look at inputs and do nothing with them.
+pub fn look(options: &[Secret], inputs: &[Io]) -> Vec<Secret> {
+    let mut argv = without(options, &GRAPHS, &[]);
+    for Io { id: _, address, options, files: _ } in inputs {
+        argv.extend(without(options, &["-readrate"], &["-re"]));
+        argv.extend([Secret::new("-i"), address.clone()]);
+    }
+    argv
+}
 
 impl Plan {
     /// The probe that has to come before the choice of the legs; `None` where there is nothing to find out: no egress,

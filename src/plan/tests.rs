@@ -13,7 +13,7 @@ fn proven(manifest: &RestreamProcess) -> Result<Plan, Obstacle> {
     Plan::new(manifest, &Surroundings::new("/core/data"), &Known::default())
 }
 
-fn plan(spec: &str) -> Plan {
+pub(super) fn plan(spec: &str) -> Plan {
     proven(&manifest(spec)).expect("the test's plan is good")
 }
 

@@ -32,6 +32,8 @@ pub enum Cause {
     Corrected,
     /// It could not be started.
     SpawnFailed,
+    /// FFmpeg lacks what the process needs, such as an encoder; it was not started.
+    Unsupported,
     /// It used more CPU than its manifest allows.
     CpuLimit,
     /// It used more memory than its manifest allows.
@@ -49,11 +51,18 @@ pub enum ExitState {
     Killed,
 }
 
+impl Cause {
+    /// Whether FFmpeg was not even started.
+    pub fn is_no_start(self) -> bool {
+        matches!(self, Self::SpawnFailed | Self::Unsupported)
+    }
+}
+
 impl Exit {
     /// How it ended, in the words of datarhei Core.
     pub fn state(&self) -> ExitState {
         match (self.cause, self.code, self.signal) {
-            (Cause::Failed | Cause::SpawnFailed, ..) => ExitState::Failed,
+            (cause, ..) if cause == Cause::Failed || cause.is_no_start() => ExitState::Failed,
             (_, _, Some(_)) => ExitState::Killed,
             (_, Some(0 | 255), _) => ExitState::Finished,
             (_, Some(_), _) => ExitState::Failed,

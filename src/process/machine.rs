@@ -231,9 +231,14 @@ impl Machine {
 
     /// FFmpeg or the probe could not be started; `message` tells a person what to do.
     pub fn handle_start_failed(&mut self, now: Now, message: &str) {
+        self.handle_start_refused(now, Cause::SpawnFailed, message);
+    }
+
+    /// FFmpeg is not started for this cause; `message` tells a person what to do.
+    pub fn handle_start_refused(&mut self, now: Now, cause: Cause, message: &str) {
         self.push_line(now, message);
         let message = self.log.last().unwrap_or_default().to_owned();
-        self.end(now, End::default(), Cause::SpawnFailed, message);
+        self.end(now, End::default(), cause, message);
     }
 
     /// FFmpeg says that so many of its inputs are open; 0 as soon as it says anything.

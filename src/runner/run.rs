@@ -1,24 +1,29 @@
 //! The task of one process: performs what its machine decides.
 
 use std::future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::Event;
 use super::child::{Child, Seen};
 use super::containment;
 use super::legs::{Legs, Verdict};
+use super::skills::{self, Known};
+use super::sockets::Sockets;
 use super::spawner::{Purpose, Spawner};
 use super::streams::{describe, named};
 use super::usage::Sampler;
 use crate::plan::{self, EgressPorts, FrameOrder, Io, Key, Plan, Probe, Report, Secret};
 use crate::process::{
-    self, Action, Backoff, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor, Streams,
+    self, Action, Backoff, Cause, End, Heard, JsonStats, Limits, Machine, Now, Policy, ProgressReport, Redactor,
+    Stalled, Stalls, Streams,
 };
 
 /// What a task is told.
@@ -38,11 +43,23 @@ pub enum Control {
     Stop,
 }
 
+/// What all tasks have in common.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Starts FFmpeg.
+    pub spawner: Arc<Spawner>,
+    /// What FFmpeg can do.
+    pub skills: Arc<watch::Sender<Known>>,
+    /// The connections of all children.
+    pub sockets: Arc<Sockets>,
+    /// Where what was seen is told.
+    pub events: UnboundedSender<(Key, Event)>,
+}
+
 /// One process.
 #[derive(Debug)]
 pub struct Task {
-    spawner: Arc<Spawner>,
-    events: UnboundedSender<(Key, Event)>,
+    surroundings: Surroundings,
     plan: Arc<Plan>,
     ports: Option<EgressPorts>,
     /// What holds from the next start on.
@@ -64,6 +81,9 @@ struct Watched {
     sampler: Sampler,
     /// When it is looked at again.
     sample_at: Instant,
+    stalls: Stalls,
+    /// When its connections are looked at again; `None` where its outputs go to no server over TCP.
+    connections_at: Option<Instant>,
     report: Report,
     kind: Kind,
 }
@@ -76,18 +96,11 @@ enum Kind {
 
 impl Task {
     /// A process that is to be started at once.
-    pub fn new(
-        spawner: Arc<Spawner>,
-        events: UnboundedSender<(Key, Event)>,
-        plan: Arc<Plan>,
-        ports: Option<EgressPorts>,
-        log_lines: usize,
-    ) -> Self {
+    pub fn new(surroundings: Surroundings, plan: Arc<Plan>, ports: Option<EgressPorts>, log_lines: usize) -> Self {
         let policy = policy(&plan, log_lines);
         let redactor = policy.redactor.clone();
         Self {
-            spawner,
-            events,
+            surroundings,
             plan,
             ports,
             next: None,
@@ -136,7 +149,7 @@ impl Task {
 
     fn send(&self, event: Event) {
         // Nobody listens any more when the program ends.
-        let _ = self.events.send((self.plan.key.clone(), event));
+        let _ = self.surroundings.events.send((self.plan.key.clone(), event));
     }
 
     fn handle_control(&mut self, control: Control) {
@@ -185,16 +198,25 @@ impl Task {
         }
         (self.streams, self.json) = (Streams::default(), JsonStats::default());
         let probe = self.ports.and_then(|_| self.legs.probe(&self.plan));
-        let (purpose, arguments) = match &probe {
-            Some(probe) => (Purpose::Probe, probe.argv.clone()),
-            None => (Purpose::Run, self.arguments()),
+        let (purpose, arguments, legs) = match &probe {
+            Some(probe) => (Purpose::Probe, probe.argv.clone(), Vec::new()),
+            None => {
+                let arguments = self.arguments();
+                let legs = arguments[self.plan.argv(None).len()..].to_vec();
+                (Purpose::Run, arguments, legs)
+            }
         };
         if purpose == Purpose::Run
-            && let Err(message) = contain(self.plan.clone(), self.spawner.directory().to_owned()).await
+            && let Err(message) = contain(self.plan.clone(), self.surroundings.spawner.directory().to_owned()).await
         {
             return self.machine.handle_start_failed(now(), &message);
         }
-        let spawned = self.spawner.spawn(purpose, arguments).await;
+        let lacks = skills::lacks(&self.surroundings.skills, &self.plan, &legs).await;
+        if !lacks.is_empty() {
+            let lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+            return self.machine.handle_start_refused(now(), Cause::Unsupported, &lacks.join("; "));
+        }
+        let spawned = self.surroundings.spawner.spawn(purpose, arguments).await;
         let child = spawned.map_err(|error| error.to_string()).and_then(|spawned| {
             Child::new(spawned).map_err(|error| format!("FFmpeg was started and cannot be watched: {error}"))
         });
@@ -214,7 +236,10 @@ impl Task {
         };
         let sampler = Sampler::new(child.pid());
         let sample_at = Instant::now() + Sampler::INTERVAL;
-        self.child = Some(Watched { child, sampler, sample_at, report: Report::default(), kind });
+        let has_servers = matches!(kind, Kind::Run(_)) && self.plan.sends_by_tcp();
+        let connections_at = has_servers.then(|| Instant::now() + Sockets::INTERVAL);
+        let (stalls, report) = (Stalls::default(), Report::default());
+        self.child = Some(Watched { child, sampler, sample_at, stalls, connections_at, report, kind });
     }
 
     /// What FFmpeg is started with; tells what its legs will do.
@@ -258,8 +283,8 @@ impl Task {
                 if let (Kind::Run(_), false) = (kind, lines.is_empty()) {
                     if *watched.report.details() != details {
                         self.streams = describe(watched.report.details(), &self.plan, &self.redactor, &self.streams);
-                        let _ =
-                            self.events.send((self.plan.key.clone(), Event::Streams(Arc::new(self.streams.clone()))));
+                        let streams = Event::Streams(Arc::new(self.streams.clone()));
+                        let _ = self.surroundings.events.send((self.plan.key.clone(), streams));
                     }
                     self.machine.handle_open_inputs(now(), watched.report.open_inputs());
                     if watched.report.inventory().known.len() > known {
@@ -289,6 +314,26 @@ impl Task {
         watched.sample_at = Instant::now() + Sampler::INTERVAL;
         if let (Kind::Run(_), Some(usage)) = (&watched.kind, watched.sampler.sample()) {
             self.machine.handle_usage(now(), usage);
+        }
+        self.look_at_connections();
+    }
+
+    /// Finds out which servers take nothing.
+    fn look_at_connections(&mut self) {
+        let Some(watched) = &mut self.child else { return };
+        let now = Instant::now();
+        if watched.connections_at.is_none_or(|at| at > now) {
+            return;
+        }
+        watched.connections_at = Some(now + Sockets::INTERVAL);
+        let connections = self.surroundings.sockets.of(watched.child.pid());
+        let stalled = |peer: &SocketAddr| {
+            let outputs: Vec<String> = self.plan.outputs_to(*peer).into_iter().map(str::to_owned).collect();
+            (!outputs.is_empty()).then_some(Stalled { peer: *peer, outputs })
+        };
+        if let Some(peers) = watched.stalls.handle(now, &connections) {
+            let stalled = peers.iter().filter_map(stalled).collect();
+            self.send(Event::Stalled(stalled));
         }
     }
 

@@ -31,6 +31,15 @@ pub fn describe(details: &Details, plan: &Plan, redactor: &Redactor, known: &Str
     }
 }
 
+/// A stream of an input that is looked at, with its codec for a coder.
+pub fn probed(detail: &Detail, inputs: &[Io], redactor: &Redactor) -> Stream {
+    let names = match inputs.get(detail.number) {
+        Some(Io { id, address, options: _, files: _ }) => (id.clone(), redactor.redact(address.expose())),
+        None => Default::default(),
+    };
+    Stream { coder: detail.codec.clone(), ..stream(detail, names, Figures::default()) }
+}
+
 #[derive(Clone, Copy)]
 enum Side {
     Input,

@@ -11,3 +11,5 @@ mod fake_ffmpeg;
 mod media;
 mod orphans;
 mod preflight;
+mod skills;
+mod stalls;

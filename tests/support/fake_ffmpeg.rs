@@ -53,8 +53,10 @@ fn main() {
     // SAFETY: the handler makes nothing but calls that are allowed in one.
     unsafe { signal(INTERRUPT, end as extern "C" fn(i32) as usize) };
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.iter().any(|argument| argument == "-version") {
-        return println!("ffmpeg version 5.1.9-fake Copyright (c) nobody");
+    match arguments.last().map(String::as_str) {
+        Some("-version") => return println!("ffmpeg version 5.1.9-fake Copyright (c) nobody"),
+        Some("-filters" | "-hwaccels" | "-codecs" | "-formats" | "-devices" | "-protocols") => return,
+        _ => {}
     }
     let after = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;

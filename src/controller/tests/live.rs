@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::Limits;
-use crate::process::{Event, LogLine, Progress, RunReport, Usage};
+use crate::process::{Event, LogLine, Progress, RunReport, Stalled, Usage};
 
 fn running() -> Controller {
     let mut controller = controller();
@@ -93,6 +93,53 @@ fn c008_c009_what_cannot_be_started_has_failed_and_is_counted() {
     assert_eq!(shown(&controller, "a").status.restarts, 2);
     reset(&mut controller, &[("a.yaml", &suspended("a"))]);
     assert_eq!(exec(&controller), Exec::Failed);
+}
+
+#[test]
+fn an_output_that_stalls_is_a_condition_of_its_own_until_it_goes_on_or_ffmpeg_ends() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    assert!(
+        shown(&controller, "a").status.conditions.iter().all(|one| one.type_ != "OutputStalled"),
+        "it has no server"
+    );
+    let mut sending = (*manifest("a", "one", "")).clone();
+    sending.spec.output[0].address = "rtmp://live.example/app/key".into();
+    reset(&mut controller, &[("a.yaml", &Arc::new(sending))]);
+    let stalled = Stalled { peer: ([192, 0, 2, 1], 1935).into(), outputs: vec!["main".into()] };
+    let is_stalled = |controller: &Controller| condition(controller, "a", "OutputStalled");
+    for second in [100, 200] {
+        run(&mut controller, Event::Started(7), second);
+        run(&mut controller, Event::Progress(Progress::default()), second);
+        assert_eq!(is_stalled(&controller).0, "False");
+        see(&mut controller, "a", Seen::Stalled(vec![stalled.clone()]), second + 20);
+        let (status, reason, message) = is_stalled(&controller);
+        assert_eq!((status.as_str(), reason.as_str()), ("True", "NothingTaken"));
+        assert_eq!(message, "192.0.2.1:1935 (output main) has taken nothing for 10 s or longer");
+        assert_eq!(condition(&controller, "a", "Ready").0, "True");
+        match second {
+            100 => see(&mut controller, "a", Seen::Stalled(Vec::new()), 130),
+            _ => run(&mut controller, end(None, Some(9), Cause::Stale, None), 230),
+        }
+        assert_eq!(is_stalled(&controller).0, "False");
+    }
+}
+
+#[test]
+fn what_ffmpeg_lacks_is_a_reason_of_its_own() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    let message = "this FFmpeg has no encoder \"x\"".to_owned();
+    let exit = Exit { code: None, signal: None, cause: Cause::Unsupported, message, at: 100 };
+    for (restart_in, next) in [(Some(15), "it starts again after 15 s"), (None, "it is not started again")] {
+        let restart_in = restart_in.map(Duration::from_secs);
+        run(&mut controller, Event::Ended { exit: exit.clone(), restart_in }, 101);
+        let (status, reason, message) = condition(&controller, "a", "Ready");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "Unsupported"));
+        let what = "FFmpeg was not started: this FFmpeg has no encoder \"x\"; ";
+        assert!(message.starts_with(&format!("{what}{next}")), "{message}");
+        assert_eq!(exec(&controller), Exec::Failed);
+    }
 }
 
 #[test]

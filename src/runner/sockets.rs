@@ -10,10 +10,13 @@ use crate::process::Connection;
 /// The kernel walks all connections of the machine for each look, so children share one.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Connections by inode.
+type Table = HashMap<u64, Connection>;
+
 /// Looks at connections.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    last: Mutex<Option<(Instant, Arc<HashMap<u64, Connection>>)>>,
+    last: Mutex<Option<(Instant, Arc<Table>)>>,
 }
 
 impl Sockets {
@@ -36,7 +39,7 @@ impl Sockets {
     }
 
     /// All connections of the network that this program and its children are in.
-    fn all(&self) -> Arc<HashMap<u64, Connection>> {
+    fn all(&self) -> Arc<Table> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, all)) = &*last
             && at.elapsed() < FRESH
@@ -46,7 +49,7 @@ impl Sockets {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
         let tables = [read("tcp"), read("tcp6")];
         let connections = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(connection);
-        let all: Arc<HashMap<_, _>> = Arc::new(connections.map(|one| (one.inode, one)).collect());
+        let all: Arc<Table> = Arc::new(connections.map(|one| (one.inode, one)).collect());
         *last = Some((Instant::now(), all.clone()));
         all
     }

@@ -1,10 +1,10 @@
-//! WHEP, login and JWT, the process list, the player page, and the one place where errors become HTTP.
+//! WHEP, datarhei Core's API, login and JWT, the player page, and the one place where errors become HTTP.
 //!
 //! [`router`] makes the whole surface from a [`Config`], [`serve`] puts it on a listener. Every response, errors too,
 //! carries CORS headers; everything below `/api/v3` needs a token first.
 //!
-//! This room never knows how media gets to viewers: it asks [`crate::whep::Client`], and shows the controller's
-//! snapshot.
+//! This room never knows how media gets to viewers nor how a process is changed: it asks [`crate::whep::Client`] and
+//! [`crate::core::Client`], and shows the controller's snapshot.
 
 mod about;
 mod access;
@@ -14,10 +14,15 @@ mod cors;
 mod ice;
 pub mod jwks;
 mod login;
+mod measure;
 mod page;
 mod problem;
 mod process;
+mod prometheus;
 mod serve;
+mod session;
+pub mod settings;
+mod system;
 mod throttle;
 pub mod token;
 mod whep;
@@ -26,12 +31,13 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, options, post};
+use axum::routing::{MethodRouter, get, options, post, put};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::controller::{self, Snapshot};
+use crate::core::{self, Events};
 use crate::plan::Key;
 use crate::whep::Client;
 
@@ -55,6 +61,18 @@ pub struct Config {
     pub whep: Option<Client>,
     /// What is shown of the processes.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The way to whatever changes processes; `None` where nothing does.
+    pub core: Option<core::Client>,
+    /// Leave out every route that changes something.
+    pub read_only: bool,
+    /// The last events of the log.
+    pub events: Events,
+    /// Figures for Prometheus are served.
+    pub metrics: bool,
+    /// They need a token that may read every process.
+    pub metrics_auth: bool,
+    /// What the program was started with.
+    pub settings: Vec<settings::Setting>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
     /// What opens the TURN servers among them; `None` names them without credentials.
@@ -89,10 +107,15 @@ struct App {
     trusted_proxies: Vec<IpNet>,
     whep: Option<Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    core: Option<core::Client>,
+    events: Events,
+    metrics_auth: bool,
+    settings: Vec<settings::Setting>,
     ice_servers: ice::IceServers,
     strict_etag: bool,
 }
 
+type Methods = MethodRouter<Arc<App>>;
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
@@ -103,8 +126,23 @@ impl App {
 
 /// The whole surface. Ice servers that cannot stand in a header are left out with a warning.
 pub fn router(config: Config) -> Router {
-    let Config { identity, auth, limits, trusted_proxies, whep: client, snapshot, ice_servers, turn_auth, strict_etag } =
-        config;
+    let Config {
+        identity,
+        auth,
+        limits,
+        trusted_proxies,
+        whep: client,
+        snapshot,
+        core,
+        read_only,
+        events,
+        metrics,
+        metrics_auth,
+        settings,
+        ice_servers,
+        turn_auth,
+        strict_etag,
+    } = config;
     let app = Arc::new(App {
         identity,
         auth,
@@ -113,9 +151,14 @@ pub fn router(config: Config) -> Router {
         trusted_proxies,
         whep: client,
         snapshot,
+        core,
+        events,
+        metrics_auth,
+        settings,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
     });
+    let may = |reading: Methods, changing: fn(Methods) -> Methods| if read_only { reading } else { changing(reading) };
     let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
     let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
     let routes = Router::new()
@@ -124,14 +167,40 @@ pub fn router(config: Config) -> Router {
         .route("/api", get(about::about))
         .route("/api/login", post(login::login))
         .route("/api/login/refresh", get(login::refresh))
-        .route("/api/v3/process", get(process::list))
-        .route("/api/v3/process/{id}", get(process::one))
+        .route("/api/v3/process", may(get(process::list), |list| list.post(process::create)))
+        .route("/api/v3/process/{id}", may(get(process::one), |one| one.put(process::update).delete(process::delete)))
+        .route("/api/v3/process/{id}/config", get(process::config))
+        .route("/api/v3/process/{id}/state", get(process::state))
+        .route("/api/v3/process/{id}/report", get(process::report))
         .route("/api/v3/process/{id}/log", get(process::log))
+        .route("/api/v3/process/{id}/metadata", get(process::metadata_all))
+        .route(
+            "/api/v3/process/{id}/metadata/{key}",
+            may(get(process::metadata_get), |one| one.put(process::metadata_put)),
+        )
+        .route("/api/v3/metadata", get(process::global_all))
+        .route("/api/v3/metadata/{key}", may(get(process::global_get), |one| one.put(process::global_put)))
         .route("/api/v3/problem", get(process::problems))
+        .route("/api/v3/config", may(get(settings::show), |config| config.put(settings::change)))
+        .route("/api/v3/log", get(system::log))
+        .route("/api/v3/rtmp", get(system::rtmp))
+        .route("/api/v3/srt", get(system::srt))
+        .route("/api/v3/fs", get(system::filesystems))
+        .route("/api/v3/session", get(session::summary))
+        .route("/api/v3/session/active", get(session::active))
+        .route("/api/v3/metrics", get(measure::describe).post(measure::query))
+        .route("/api/v3/widget/process/{id}", get(system::widget))
         .route("/api/v3/whep/{id}", endpoint())
         .route("/api/v3/whep/{id}/{resource}", session())
         .route("/api/v3/process/{id}/whep", endpoint())
         .route("/api/v3/process/{id}/whep/{resource}", session());
+    let routes = match read_only {
+        true => routes,
+        false => routes
+            .route("/api/v3/process/{id}/command", put(process::command))
+            .route("/api/v3/config/reload", get(settings::reload)),
+    };
+    let routes = if metrics { routes.route("/metrics", get(prometheus::metrics)) } else { routes };
     surround(routes, app)
 }
 
@@ -174,6 +243,10 @@ mod tests {
             trusted_proxies: Vec::new(),
             whep: None,
             snapshot,
+            core: None,
+            events: Events::new(0),
+            metrics_auth: false,
+            settings: Vec::new(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
         });

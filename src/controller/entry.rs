@@ -1,5 +1,6 @@
 //! One process: what is wanted of it and what was seen of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ pub struct Entry {
     pub seen: Observed,
     conditions: Vec<Condition>,
     log: Arc<Vec<LogLine>>,
+    ends: BTreeMap<Cause, u64>,
     created_at: Timestamp,
     updated_at: Timestamp,
     state_since: Timestamp,
@@ -76,6 +78,7 @@ impl Entry {
             seen: Observed::default(),
             conditions: Vec::new(),
             log: Arc::default(),
+            ends: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             state_since: now,
@@ -120,6 +123,13 @@ impl Entry {
         }
     }
 
+    /// Takes that FFmpeg shall begin anew; the step that it needs, if any is to run.
+    pub fn handle_restart(&mut self, now: Timestamp) -> Option<Step> {
+        let plan = self.plan.clone()?;
+        self.set_state(State::Starting, now);
+        Some(Step::Replace(plan))
+    }
+
     /// Takes what was seen. What still comes of a run that is over, because nothing is to run, changes no state.
     pub fn handle_seen(&mut self, seen: Seen, now: Timestamp) {
         match seen {
@@ -136,6 +146,9 @@ impl Entry {
         if let Event::Log(lines) = event {
             self.log = lines;
             return;
+        }
+        if let Event::Ended { exit, .. } = &event {
+            *self.ends.entry(exit.cause).or_default() += 1;
         }
         if self.plan.is_none() {
             return;
@@ -186,8 +199,10 @@ impl Entry {
             key: key.clone(),
             origin: self.origin.clone(),
             manifest: self.manifest.clone(),
+            refused: self.refused.clone(),
             status: self.status(key, playback),
             log: self.log.clone(),
+            ends: self.ends.clone(),
             created_at: unix(self.created_at),
             updated_at: unix(self.updated_at),
             state_since: unix(self.state_since),

@@ -22,6 +22,18 @@ pub struct Access {
 }
 
 impl Access {
+    /// What the bearer of a request's token may do, where the route is not below `/api/v3`.
+    pub async fn of(app: &App, realm: &'static str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let scope = match (&app.auth, bearer(headers)) {
+            (None, _) => Scope::default(),
+            (Some(_), None) => return Err(Problem::unauthorized(realm, None)),
+            (Some(auth), Some(token)) => {
+                auth.verify(token).await.map_err(|invalid| Problem::unauthorized(realm, Some(invalid.to_string())))?
+            }
+        };
+        Ok(Self { realm, scope: Arc::new(scope) })
+    }
+
     /// Refuses where the action is not allowed on this process.
     pub fn require(&self, process: &str, action: Action) -> Result<(), Problem> {
         if self.scope.covers(process, action) {

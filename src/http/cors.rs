@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 /// The one place where these headers are written.
 const HEADERS: [(HeaderName, &str); 5] = [
     (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
     (ACCESS_CONTROL_EXPOSE_HEADERS, "Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,16 +1,37 @@
-//! Processes and refused manifests as JSON. Nothing of a manifest that may hold credentials is shown.
+//! Processes as datarhei Core's clients see them, with what this program tells beside that: status, origin, WHEP.
+//!
+//! Addresses and options may hold credentials. They are in the configuration alone, and who may read a process may read it.
+
+pub(super) mod change;
+mod filter;
+mod metadata;
+mod report;
+mod state;
 
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::Shared;
 use super::access::Access;
 use super::problem::Problem;
 use super::token::Action;
+use super::{App, Shared};
 use crate::controller::{self, Process};
+use crate::core::{Config, Kept, config_of};
 use crate::crd::RestreamProcessStatus;
+
+pub use change::{command, create, delete, update};
+pub use filter::Query;
+pub use metadata::{
+    global_all, global_get, global_put, process_all as metadata_all, process_get as metadata_get,
+    process_put as metadata_put,
+};
+pub use report::Report;
+pub use state::State as ProcessState;
+
+use filter::Sections;
 
 /// One process as it is shown.
 #[derive(Serialize)]
@@ -21,6 +42,14 @@ pub struct Shown {
     reference: String,
     created_at: u64,
     updated_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Config>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<ProcessState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
     state_since: u64,
     origin: String,
     status: RestreamProcessStatus,
@@ -40,20 +69,41 @@ pub struct Id {
     id: String,
 }
 
-type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
+/// A path, or why it cannot be read.
+pub(super) type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
 
-/// `GET /api/v3/process`: what the token allows to read.
-pub async fn list(State(app): Shared, access: Access) -> Result<Json<Vec<Shown>>, Problem> {
+/// `GET /api/v3/process`: what the token allows to read, of that what the query asks for.
+pub async fn list(State(app): Shared, access: Access, query: Query) -> Result<Json<Vec<Shown>>, Problem> {
     access.require_some(Action::Read)?;
+    let wanted = query.wanted()?;
     let snapshot = app.snapshot.borrow().clone();
     let readable = snapshot.processes.values().filter(|process| access.covers(process.key.as_str(), Action::Read));
-    Ok(Json(readable.map(|process| show(process, app.whep.is_some())).collect()))
+    let chosen = readable.filter(|process| {
+        wanted.covers(process.key.as_str(), process.manifest.spec.reference.as_deref().unwrap_or_default())
+    });
+    Ok(Json(chosen.map(|process| show(&app, process, wanted.sections)).collect()))
 }
 
 /// `GET /api/v3/process/{id}`
-pub async fn one(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Shown>, Problem> {
+pub async fn one(State(app): Shared, access: Access, path: Path<Id>, query: Query) -> Result<Json<Shown>, Problem> {
     let process = find(&app, &access, path)?;
-    Ok(Json(show(&process, app.whep.is_some())))
+    Ok(Json(show(&app, &process, query.wanted()?.sections)))
+}
+
+/// `GET /api/v3/process/{id}/config`
+pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Config>, Problem> {
+    let process = find(&app, &access, path)?;
+    Ok(Json(config_of(process.key.as_str(), &process.manifest, &kept(&app, &process))))
+}
+
+/// `GET /api/v3/process/{id}/state`
+pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<ProcessState>, Problem> {
+    Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now())))
+}
+
+/// `GET /api/v3/process/{id}/report`
+pub async fn report(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Report>, Problem> {
+    Ok(Json(Report::of(&*find(&app, &access, path)?)))
 }
 
 /// `GET /api/v3/process/{id}/log`: the last lines of FFmpeg, oldest first.
@@ -68,21 +118,45 @@ pub async fn problems(State(app): Shared, access: Access) -> Result<Json<Vec<con
     Ok(Json(app.snapshot.borrow().problems.clone()))
 }
 
-fn find(app: &super::App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
-    let id = path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id;
-    access.require(&id, Action::Read)?;
-    app.process(&id).ok_or_else(|| Problem::not_found("unknown_process", format!("there is no process {id:?} here")))
+fn id_of(path: Path<Id>) -> Result<String, Problem> {
+    Ok(path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id)
 }
 
-fn show(process: &Process, webrtc: bool) -> Shown {
+pub(super) fn find(app: &App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
+    let id = id_of(path)?;
+    access.require(&id, Action::Read)?;
+    app.process(&id).ok_or_else(|| unknown(&id))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found("unknown_process", format!("there is no process {id:?} here"))
+}
+
+/// What is kept beside the manifest of a process.
+fn kept(app: &App, process: &Process) -> Kept {
+    let stored = app.core.as_ref().map(|core| core.stored());
+    stored.and_then(|stored| stored.processes.get(process.key.as_str()).cloned()).unwrap_or_default()
+}
+
+/// Unix seconds.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}
+
+fn show(app: &App, process: &Process, sections: Sections) -> Shown {
     let spec = &process.manifest.spec;
-    let plays = webrtc && !spec.suspend && spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled);
+    let plays = app.whep.is_some() && !spec.suspend && spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled);
+    let kept = kept(app, process);
     Shown {
         id: process.key.as_str().to_owned(),
         kind: "ffmpeg",
         reference: spec.reference.clone().unwrap_or_default(),
-        created_at: process.created_at,
+        created_at: kept.created_at.unwrap_or(process.created_at),
         updated_at: process.updated_at,
+        config: sections.config.then(|| config_of(process.key.as_str(), &process.manifest, &kept)),
+        state: sections.state.then(|| ProcessState::of(process, now())),
+        report: sections.report.then(|| Report::of(process)),
+        metadata: sections.metadata.then_some(kept.metadata),
         state_since: process.state_since,
         origin: process.origin.0.clone(),
         status: process.status.clone(),

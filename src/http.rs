@@ -15,13 +15,15 @@ mod ice;
 pub mod jwks;
 mod login;
 mod measure;
+mod openapi;
 mod page;
 mod problem;
 mod process;
 mod prometheus;
+mod routes;
 mod serve;
 mod session;
-pub mod settings;
+mod settings;
 mod system;
 mod throttle;
 pub mod token;
@@ -31,10 +33,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, options, post, put};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 
 use crate::controller::{self, Snapshot};
 use crate::core::{self, Events};
@@ -44,6 +46,7 @@ use crate::whep::Client;
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
+pub use settings::{MASK, Setting};
 pub use throttle::{Limit, Limits};
 
 /// What the surface is made from.
@@ -72,7 +75,7 @@ pub struct Config {
     /// They need a token that may read every process.
     pub metrics_auth: bool,
     /// What the program was started with.
-    pub settings: Vec<settings::Setting>,
+    pub settings: Vec<Setting>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
     /// What opens the TURN servers among them; `None` names them without credentials.
@@ -110,12 +113,12 @@ struct App {
     core: Option<core::Client>,
     events: Events,
     metrics_auth: bool,
-    settings: Vec<settings::Setting>,
+    settings: Vec<Setting>,
+    description: OpenApi,
     ice_servers: ice::IceServers,
     strict_etag: bool,
 }
 
-type Methods = MethodRouter<Arc<App>>;
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
@@ -143,6 +146,7 @@ pub fn router(config: Config) -> Router {
         turn_auth,
         strict_etag,
     } = config;
+    let (routes, description) = routes::routes(routes::Served { read_only, metrics });
     let app = Arc::new(App {
         identity,
         auth,
@@ -155,52 +159,10 @@ pub fn router(config: Config) -> Router {
         events,
         metrics_auth,
         settings,
+        description,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
     });
-    let may = |reading: Methods, changing: fn(Methods) -> Methods| if read_only { reading } else { changing(reading) };
-    let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
-    let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
-    let routes = Router::new()
-        .route("/", get(page::page))
-        .route("/ping", get(about::ping))
-        .route("/api", get(about::about))
-        .route("/api/login", post(login::login))
-        .route("/api/login/refresh", get(login::refresh))
-        .route("/api/v3/process", may(get(process::list), |list| list.post(process::create)))
-        .route("/api/v3/process/{id}", may(get(process::one), |one| one.put(process::update).delete(process::delete)))
-        .route("/api/v3/process/{id}/config", get(process::config))
-        .route("/api/v3/process/{id}/state", get(process::state))
-        .route("/api/v3/process/{id}/report", get(process::report))
-        .route("/api/v3/process/{id}/log", get(process::log))
-        .route("/api/v3/process/{id}/metadata", get(process::metadata_all))
-        .route(
-            "/api/v3/process/{id}/metadata/{key}",
-            may(get(process::metadata_get), |one| one.put(process::metadata_put)),
-        )
-        .route("/api/v3/metadata", get(process::global_all))
-        .route("/api/v3/metadata/{key}", may(get(process::global_get), |one| one.put(process::global_put)))
-        .route("/api/v3/problem", get(process::problems))
-        .route("/api/v3/config", may(get(settings::show), |config| config.put(settings::change)))
-        .route("/api/v3/log", get(system::log))
-        .route("/api/v3/rtmp", get(system::rtmp))
-        .route("/api/v3/srt", get(system::srt))
-        .route("/api/v3/fs", get(system::filesystems))
-        .route("/api/v3/session", get(session::summary))
-        .route("/api/v3/session/active", get(session::active))
-        .route("/api/v3/metrics", get(measure::describe).post(measure::query))
-        .route("/api/v3/widget/process/{id}", get(system::widget))
-        .route("/api/v3/whep/{id}", endpoint())
-        .route("/api/v3/whep/{id}/{resource}", session())
-        .route("/api/v3/process/{id}/whep", endpoint())
-        .route("/api/v3/process/{id}/whep/{resource}", session());
-    let routes = match read_only {
-        true => routes,
-        false => routes
-            .route("/api/v3/process/{id}/command", put(process::command))
-            .route("/api/v3/config/reload", get(settings::reload)),
-    };
-    let routes = if metrics { routes.route("/metrics", get(prometheus::metrics)) } else { routes };
     surround(routes, app)
 }
 
@@ -220,6 +182,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;
@@ -247,6 +210,7 @@ mod tests {
             events: Events::new(0),
             metrics_auth: false,
             settings: Vec::new(),
+            description: OpenApi::default(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
         });

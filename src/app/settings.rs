@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::credentials::Credentials;
 use crate::args;
-use crate::http::settings::{MASK, Setting};
+use crate::http::{MASK, Setting};
 
 /// What the program was started with.
 pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::kept::Cleanup;
 use crate::crd::WebRtc;
@@ -18,7 +19,7 @@ fn ffmpeg() -> String {
 }
 
 /// A process as a client sends it and gets it back. What is absent has datarhei's default.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Config {
     /// Id of the process; empty has one made.
     #[serde(default)]
@@ -54,12 +55,13 @@ pub struct Config {
     #[serde(default)]
     pub limits: Limits,
     /// Playback by WHEP, in the words of the manifest.
+    #[schema(value_type = Option<Object>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtc>,
 }
 
 /// One input or output.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Io {
     /// Name, unique on its side; empty has one made.
     #[serde(default)]
@@ -76,7 +78,7 @@ pub struct Io {
 }
 
 /// What a process may use; 0 is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// Percent of all CPUs.
     #[serde(default)]

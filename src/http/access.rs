@@ -23,7 +23,7 @@ pub struct Access {
 
 impl Access {
     /// What the bearer of a request's token may do, where the route is not below `/api/v3`.
-    pub async fn of(app: &App, realm: &'static str, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(super) async fn of(app: &App, realm: &'static str, headers: &HeaderMap) -> Result<Self, Problem> {
         let scope = match (&app.auth, bearer(headers)) {
             (None, _) => Scope::default(),
             (Some(_), None) => return Err(Problem::unauthorized(realm, None)),

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -32,7 +33,7 @@ const FIGURES: [(&str, &str, &[&str]); 7] = [
 const STATES: [&str; 6] = ["finished", "starting", "running", "finishing", "failed", "killed"];
 
 /// What is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Asked {
     #[serde(default)]
     timerange_sec: Option<i64>,
@@ -43,7 +44,7 @@ pub struct Asked {
 }
 
 /// One figure that is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct AskedFigure {
     name: String,
     /// Regular expressions, by label.
@@ -59,7 +60,13 @@ struct Figure {
     values: [(u64, f64); 1],
 }
 
-/// `GET /api/v3/metrics`: what may be asked for.
+/// What may be asked for.
+#[utoipa::path(
+    get,
+    path = "/api/v3/metrics",
+    tag = "figures",
+    responses((status = 200, description = "Names, meanings, labels", body = [Object]))
+)]
 pub async fn describe(access: Access) -> Result<Json<Value>, Problem> {
     access.require_some(Action::Read)?;
     let described = FIGURES
@@ -68,7 +75,14 @@ pub async fn describe(access: Access) -> Result<Json<Value>, Problem> {
     Ok(Json(described.collect()))
 }
 
-/// `POST /api/v3/metrics`: the values now of what is asked for, and nothing else.
+/// The values now of what is asked for, and nothing else.
+#[utoipa::path(
+    post,
+    path = "/api/v3/metrics",
+    tag = "figures",
+    request_body = Asked,
+    responses((status = 200, description = "The values", body = Object))
+)]
 pub async fn query(State(app): Shared, access: Access, headers: HeaderMap, body: Body) -> Result<Json<Value>, Problem> {
     access.require_some(Action::Read)?;
     let asked: Asked = serde_json::from_value(change::json(&headers, body, MAX_QUERY).await?)

@@ -4,7 +4,7 @@
 
 pub(super) mod change;
 mod filter;
-mod metadata;
+pub(super) mod metadata;
 mod report;
 mod state;
 
@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -22,19 +23,14 @@ use crate::controller::{self, Process};
 use crate::core::{Config, Kept, config_of};
 use crate::crd::RestreamProcessStatus;
 
-pub use change::{command, create, delete, update};
 pub use filter::Query;
-pub use metadata::{
-    global_all, global_get, global_put, process_all as metadata_all, process_get as metadata_get,
-    process_put as metadata_put,
-};
 pub use report::Report;
 pub use state::State as ProcessState;
 
 use filter::Sections;
 
 /// One process as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Shown {
     id: String,
     #[serde(rename = "type")]
@@ -48,16 +44,18 @@ pub struct Shown {
     state: Option<ProcessState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<Report>,
+    #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
     state_since: u64,
     origin: String,
+    #[schema(value_type = Object)]
     status: RestreamProcessStatus,
     whep: Option<String>,
 }
 
 /// One line of FFmpeg's log as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Line {
     at: u64,
     line: String,
@@ -72,7 +70,14 @@ pub struct Id {
 /// A path, or why it cannot be read.
 pub(super) type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
 
-/// `GET /api/v3/process`: what the token allows to read, of that what the query asks for.
+/// What the token allows to read, of that what the query asks for.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process",
+    tag = "process",
+    params(Query),
+    responses((status = 200, description = "The processes", body = [Shown]))
+)]
 pub async fn list(State(app): Shared, access: Access, query: Query) -> Result<Json<Vec<Shown>>, Problem> {
     access.require_some(Action::Read)?;
     let wanted = query.wanted()?;
@@ -84,35 +89,72 @@ pub async fn list(State(app): Shared, access: Access, query: Query) -> Result<Js
     Ok(Json(chosen.map(|process| show(&app, process, wanted.sections)).collect()))
 }
 
-/// `GET /api/v3/process/{id}`
+/// One process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}",
+    tag = "process",
+    params(Query),
+    responses((status = 200, description = "The process", body = Shown))
+)]
 pub async fn one(State(app): Shared, access: Access, path: Path<Id>, query: Query) -> Result<Json<Shown>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(show(&app, &process, query.wanted()?.sections)))
 }
 
-/// `GET /api/v3/process/{id}/config`
+/// The configuration of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/config",
+    tag = "process",
+    responses((status = 200, description = "The configuration", body = Config))
+)]
 pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Config>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(config_of(process.key.as_str(), &process.manifest, &kept(&app, &process))))
 }
 
-/// `GET /api/v3/process/{id}/state`
+/// The state of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/state",
+    tag = "process",
+    responses((status = 200, description = "The state", body = ProcessState))
+)]
 pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<ProcessState>, Problem> {
     Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now())))
 }
 
-/// `GET /api/v3/process/{id}/report`
+/// What FFmpeg said, in datarhei's form.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/report",
+    tag = "process",
+    responses((status = 200, description = "The report", body = Report))
+)]
 pub async fn report(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Report>, Problem> {
     Ok(Json(Report::of(&*find(&app, &access, path)?)))
 }
 
-/// `GET /api/v3/process/{id}/log`: the last lines of FFmpeg, oldest first.
+/// The last lines of FFmpeg, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/log",
+    tag = "process",
+    responses((status = 200, description = "The lines", body = [Line]))
+)]
 pub async fn log(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Vec<Line>>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(process.log.iter().map(|line| Line { at: line.at, line: line.line.clone() }).collect()))
 }
 
-/// `GET /api/v3/problem`: manifests that are refused, and why.
+/// Manifests that are refused, and why.
+#[utoipa::path(
+    get,
+    path = "/api/v3/problem",
+    tag = "process",
+    responses((status = 200, description = "Each with its reasons", body = [Object]))
+)]
 pub async fn problems(State(app): Shared, access: Access) -> Result<Json<Vec<controller::Problem>>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(app.snapshot.borrow().problems.clone()))

@@ -60,7 +60,13 @@ const STATES: [Life; 8] = [
     Life::Suspended,
 ];
 
-/// `GET /metrics`
+/// Figures for Prometheus, in OpenMetrics text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "figures",
+    responses((status = 200, description = "The figures", body = String, content_type = "application/openmetrics-text"))
+)]
 pub async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     if app.metrics_auth {
         Access::of(&app, "metrics", &headers).await?.require_all(Action::Read)?;

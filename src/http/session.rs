@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -17,7 +18,8 @@ use crate::whep::{Overview, Viewing};
 const WHEP: &str = "whep";
 
 /// The query of sessions.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Collectors {
     /// Comma list; empty is every one that there is.
     #[serde(default)]
@@ -40,7 +42,14 @@ pub struct Session {
     bandwidth_tx_kbit: f64,
 }
 
-/// `GET /api/v3/session/active`: the sessions of each collector.
+/// The sessions of each collector.
+#[utoipa::path(
+    get,
+    path = "/api/v3/session/active",
+    tag = "session",
+    params(Collectors),
+    responses((status = 200, description = "By collector", body = Object))
+)]
 pub async fn active(
     State(app): Shared,
     access: Access,
@@ -52,7 +61,14 @@ pub async fn active(
     Ok(Json(query.names().map(|name| (name.clone(), if name == WHEP { sessions(&overview) } else { Vec::new() })).collect()))
 }
 
-/// `GET /api/v3/session`: the sessions of each collector, and what they amount to.
+/// The sessions of each collector, and what they amount to.
+#[utoipa::path(
+    get,
+    path = "/api/v3/session",
+    tag = "session",
+    params(Collectors),
+    responses((status = 200, description = "By collector", body = Object))
+)]
 pub async fn summary(
     State(app): Shared,
     access: Access,

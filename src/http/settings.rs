@@ -34,7 +34,13 @@ pub struct Setting {
     pub is_override: bool,
 }
 
-/// `GET /api/v3/config`
+/// What the program was started with, secrets masked.
+#[utoipa::path(
+    get,
+    path = "/api/v3/config",
+    tag = "program",
+    responses((status = 200, description = "The configuration", body = Object))
+)]
 pub async fn show(State(app): Shared, access: Access) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
     let mut config = json!({ "version": 3 });
@@ -47,7 +53,14 @@ pub async fn show(State(app): Shared, access: Access) -> Result<Json<Value>, Pro
     Ok(Json(json!({ "created_at": at, "loaded_at": at, "updated_at": at, "config": config, "overrides": overrides })))
 }
 
-/// `PUT /api/v3/config`: content with what holds already; else every field that does not go, and why.
+/// Content with what holds already; else every field that does not go, and why.
+#[utoipa::path(
+    put,
+    path = "/api/v3/config",
+    tag = "program",
+    request_body = serde_json::Value,
+    responses((status = 200, description = "It holds", body = String))
+)]
 pub async fn change(State(app): Shared, access: Access, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     access.require_all(Action::Write)?;
     let asked = body_json(&headers, body, MAX_CONFIG).await?;
@@ -65,7 +78,13 @@ pub async fn change(State(app): Shared, access: Access, headers: HeaderMap, body
     Ok(Problem::new(StatusCode::CONFLICT, "not_changed", detail).listing(details).also(fields).into_response())
 }
 
-/// `GET /api/v3/config/reload`: reads the manifest directory again. No process is stopped.
+/// Reads the manifest directory again. No process is stopped.
+#[utoipa::path(
+    get,
+    path = "/api/v3/config/reload",
+    tag = "program",
+    responses((status = 200, description = "It is read", body = String))
+)]
 pub async fn reload(State(app): Shared, access: Access) -> Result<Json<&'static str>, Problem> {
     access.require_all(Action::Write)?;
     core(&app)?.order(Order::Reload).await?;

@@ -5,6 +5,7 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -14,14 +15,22 @@ use super::{Shared, session};
 use crate::core::Event;
 
 /// The query of the log.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// `console` or `raw`; empty is `console`.
     #[serde(default)]
     format: String,
 }
 
-/// `GET /api/v3/log`: the last events, oldest first, as lines or as objects.
+/// The last events of the program, oldest first, as lines or as objects.
+#[utoipa::path(
+    get,
+    path = "/api/v3/log",
+    tag = "program",
+    params(LogQuery),
+    responses((status = 200, description = "The events", body = [serde_json::Value]))
+)]
 pub async fn log(State(app): Shared, access: Access, Query(query): Query<LogQuery>) -> Result<Json<Vec<Value>>, Problem> {
     access.require_all(Action::Read)?;
     let shown = match query.format.as_str() {
@@ -32,25 +41,49 @@ pub async fn log(State(app): Shared, access: Access, Query(query): Query<LogQuer
     Ok(Json(app.events.snapshot().iter().map(shown).collect()))
 }
 
-/// `GET /api/v3/rtmp`: this program has no RTMP server.
+/// Streams of the RTMP server; there is none.
+#[utoipa::path(
+    get,
+    path = "/api/v3/rtmp",
+    tag = "program",
+    responses((status = 200, description = "An empty list", body = [Object]))
+)]
 pub async fn rtmp(access: Access) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(json!([])))
 }
 
-/// `GET /api/v3/srt`: this program has no SRT server.
+/// Streams of the SRT server; there is none.
+#[utoipa::path(
+    get,
+    path = "/api/v3/srt",
+    tag = "program",
+    responses((status = 200, description = "Empty lists", body = Object))
+)]
 pub async fn srt(access: Access) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(json!({ "publisher": {}, "subscriber": {}, "connections": {}, "log": null })))
 }
 
-/// `GET /api/v3/fs`: this program serves no file systems.
+/// File systems; there are none.
+#[utoipa::path(
+    get,
+    path = "/api/v3/fs",
+    tag = "program",
+    responses((status = 200, description = "An empty list", body = [Object]))
+)]
 pub async fn filesystems(access: Access) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(json!([])))
 }
 
-/// `GET /api/v3/widget/process/{id}`: viewers and age of a process.
+/// Viewers and age of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/widget/process/{id}",
+    tag = "process",
+    responses((status = 200, description = "Three numbers", body = Object))
+)]
 pub async fn widget(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Value>, Problem> {
     let process = process::find(&app, &access, path)?;
     let overview = session::overview(&app).await;

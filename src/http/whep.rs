@@ -54,6 +54,13 @@ fn at<T>(path: At<T>) -> Result<T, Problem> {
 }
 
 /// `POST` of an offer.
+#[utoipa::path(
+    post,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, description = "The answer", body = String, content_type = "application/sdp"))
+)]
 pub async fn offer(
     State(app): Shared,
     access: Access,
@@ -122,6 +129,13 @@ fn called_path(uri: &Uri, process: &str) -> String {
 }
 
 /// `PATCH` of a trickle fragment, or of one that restarts ICE.
+#[utoipa::path(
+    patch,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 200, description = "ICE begins anew", body = String, content_type = "application/trickle-ice-sdpfrag"), (status = 204, description = "The candidates are taken"))
+)]
 pub async fn patch(
     State(app): Shared,
     access: Access,
@@ -166,6 +180,12 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `DELETE` of a session; If-Match does not matter here, and neither does whether there is one.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "The session has ended"), (status = 204, description = "There is no such session"))
+)]
 pub async fn delete(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -175,6 +195,12 @@ pub async fn delete(State(app): Shared, access: Access, path: At<Session>) -> Re
 }
 
 /// `GET` and `HEAD` of the endpoint: players find out by it what it is.
+#[utoipa::path(
+    get,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn endpoint(State(app): Shared, access: Access, path: At<Endpoint>) -> Result<Response, Problem> {
     let Endpoint { id } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -183,6 +209,12 @@ pub async fn endpoint(State(app): Shared, access: Access, path: At<Endpoint>) ->
 }
 
 /// `GET` and `HEAD` of a session.
+#[utoipa::path(
+    get,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "It is live"))
+)]
 pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -192,6 +224,12 @@ pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> R
 
 /// `OPTIONS` of the endpoint. A player that asks itself, and no browser for it, learns the ICE servers; those that need
 /// credentials only where it may watch.
+#[utoipa::path(
+    options,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn endpoint_options(
     State(app): Shared,
     OriginalUri(uri): OriginalUri,
@@ -213,6 +251,12 @@ pub async fn endpoint_options(
 }
 
 /// `OPTIONS` of a session.
+#[utoipa::path(
+    options,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn session_options() -> Response {
     [(ALLOW, "DELETE, GET, HEAD, OPTIONS, PATCH"), (ACCEPT_PATCH, FRAGMENT)].into_response()
 }

@@ -5,6 +5,7 @@ mod client;
 mod lists;
 mod memory;
 mod processes;
+mod schema;
 
 #[path = "../support/child.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
@@ -15,3 +16,5 @@ mod manifest;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod program;
+#[path = "../support/python.rs"]
+mod python;

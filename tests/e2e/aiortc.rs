@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use crate::program::Program;
+use crate::python;
 
 /// What aiortc received.
 #[derive(Debug, Deserialize)]
@@ -42,24 +43,8 @@ pub fn here(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(file)
 }
 
-/// Python of an environment of its own with aiortc in it, which is made once for each list of requirements.
+/// Python with aiortc.
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let requirements = std::fs::read_to_string(here("requirements.txt")).expect("it is there");
-        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aiortc");
-        let (python, stamp) = (environment.join("bin/python"), environment.join("made-from"));
-        if std::fs::read_to_string(&stamp).is_ok_and(|made| made == requirements) {
-            return python;
-        }
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(here("requirements.txt")));
-        std::fs::write(stamp, requirements).expect("it can be written");
-        python
-    })
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    PYTHON.get_or_init(|| python::environment("aiortc", &here("requirements.txt")))
 }

@@ -19,6 +19,8 @@ mod picture;
 mod program;
 mod proof;
 mod publisher;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod turn;

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Id, Path, id_of};
 use crate::core::{Client, Command, Config, Done, Order, Refusal};
@@ -22,7 +23,7 @@ const MAX_COMMAND: usize = 8 * 1024;
 const ID_LETTERS: usize = 22;
 
 /// A process as it is now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Changed {
     #[serde(flatten)]
     config: Config,
@@ -32,13 +33,20 @@ pub struct Changed {
 }
 
 /// A command.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct CommandBody {
     /// `start`, `stop`, `restart` or `reload`.
     command: String,
 }
 
-/// `POST /api/v3/process`
+/// Makes a process.
+#[utoipa::path(
+    post,
+    path = "/api/v3/process",
+    tag = "process",
+    request_body = Config,
+    responses((status = 200, description = "The process as it is now", body = Changed))
+)]
 pub async fn create(
     State(app): Shared,
     access: Access,
@@ -59,7 +67,14 @@ pub async fn create(
     changed(core(&app)?.order(Order::Create(json)).await?)
 }
 
-/// `PUT /api/v3/process/{id}`: what the body leaves out stays.
+/// Changes a process; what the body leaves out stays.
+#[utoipa::path(
+    put,
+    path = "/api/v3/process/{id}",
+    tag = "process",
+    request_body = Config,
+    responses((status = 200, description = "The process as it is now", body = Changed))
+)]
 pub async fn update(
     State(app): Shared,
     access: Access,
@@ -76,7 +91,13 @@ pub async fn update(
     changed(core(&app)?.order(Order::Update { id, changes }).await?)
 }
 
-/// `DELETE /api/v3/process/{id}`
+/// Removes a process.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/process/{id}",
+    tag = "process",
+    responses((status = 200, description = "It is gone", body = String))
+)]
 pub async fn delete(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<&'static str>, Problem> {
     let id = id_of(path)?;
     access.require(&id, Action::Write)?;
@@ -84,7 +105,14 @@ pub async fn delete(State(app): Shared, access: Access, path: Path<Id>) -> Resul
     Ok(Json("OK"))
 }
 
-/// `PUT /api/v3/process/{id}/command`
+/// Starts or stops a process, or has it begin anew.
+#[utoipa::path(
+    put,
+    path = "/api/v3/process/{id}/command",
+    tag = "process",
+    request_body = CommandBody,
+    responses((status = 200, description = "It is done", body = String))
+)]
 pub async fn command(
     State(app): Shared,
     access: Access,

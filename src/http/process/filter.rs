@@ -4,11 +4,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::http::problem::Problem;
 
 /// The query of a list or of one process. What is empty is not asked for; what is not known is left alone.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct Query {
     /// Comma list of `config`, `state`, `report` and `metadata`; empty is all of them.

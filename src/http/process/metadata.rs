@@ -31,7 +31,13 @@ pub struct IdAndKey {
     key: String,
 }
 
-/// `GET /api/v3/process/{id}/metadata`
+/// What is remembered of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/metadata",
+    tag = "metadata",
+    responses((status = 200, description = "By key", body = Object))
+)]
 pub async fn process_all(
     State(app): Shared,
     access: Access,
@@ -41,7 +47,13 @@ pub async fn process_all(
     Ok(Json(kept(&app, &process).metadata))
 }
 
-/// `GET /api/v3/process/{id}/metadata/{key}`
+/// One thing that is remembered of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/metadata/{key}",
+    tag = "metadata",
+    responses((status = 200, description = "The value", body = serde_json::Value))
+)]
 pub async fn process_get(State(app): Shared, access: Access, path: Path<IdAndKey>) -> Result<Json<Value>, Problem> {
     let IdAndKey { id, key } = within(path)?;
     access.require(&id, Action::Read)?;
@@ -49,7 +61,14 @@ pub async fn process_get(State(app): Shared, access: Access, path: Path<IdAndKey
     kept(&app, &process).metadata.remove(&key).map(Json).ok_or_else(|| unset(&key))
 }
 
-/// `PUT /api/v3/process/{id}/metadata/{key}`; null forgets.
+/// Remembers something of a process; null forgets.
+#[utoipa::path(
+    put,
+    path = "/api/v3/process/{id}/metadata/{key}",
+    tag = "metadata",
+    request_body = serde_json::Value,
+    responses((status = 200, description = "The value", body = serde_json::Value))
+)]
 pub async fn process_put(
     State(app): Shared,
     access: Access,
@@ -64,20 +83,39 @@ pub async fn process_put(
     Ok(Json(value))
 }
 
-/// `GET /api/v3/metadata`
+/// What is remembered of no process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/metadata",
+    tag = "metadata",
+    responses((status = 200, description = "By key", body = Object))
+)]
 pub async fn global_all(State(app): Shared, access: Access) -> Result<Json<Map<String, Value>>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(core(&app)?.stored().metadata.clone()))
 }
 
-/// `GET /api/v3/metadata/{key}`
+/// One thing that is remembered of no process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/metadata/{key}",
+    tag = "metadata",
+    responses((status = 200, description = "The value", body = serde_json::Value))
+)]
 pub async fn global_get(State(app): Shared, access: Access, path: Path<Key>) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
     let Key { key } = within(path)?;
     core(&app)?.stored().metadata.get(&key).cloned().map(Json).ok_or_else(|| unset(&key))
 }
 
-/// `PUT /api/v3/metadata/{key}`; null forgets.
+/// Remembers something of no process; null forgets.
+#[utoipa::path(
+    put,
+    path = "/api/v3/metadata/{key}",
+    tag = "metadata",
+    request_body = serde_json::Value,
+    responses((status = 200, description = "The value", body = serde_json::Value))
+)]
 pub async fn global_put(
     State(app): Shared,
     access: Access,

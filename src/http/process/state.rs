@@ -1,12 +1,14 @@
 //! The state of a process in datarhei's words.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::controller::Process;
 use crate::crd;
 
 /// What a process does and shall do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProcessState)]
 pub struct State {
     /// `start` or `stop`: what it shall do.
     order: &'static str,
@@ -29,9 +31,11 @@ pub struct State {
 }
 
 /// Figures of the running FFmpeg.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Progress {
+    #[schema(value_type = Vec<Object>)]
     inputs: Vec<serde_json::Value>,
+    #[schema(value_type = Vec<Object>)]
     outputs: Vec<serde_json::Value>,
     frame: i64,
     packet: u64,

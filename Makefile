@@ -29,7 +29,7 @@ bench:
 	cargo bench --locked --bench egress
 
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= offer fragment rtp rtcp stun
+FUZZ_TARGETS ?= offer answer fragment rtp rtcp stun
 
 # The sanitizers are unstable features of the compiler, which are allowed for this build alone.
 fuzz:

@@ -82,6 +82,9 @@ pub struct Standalone {
     /// Seconds until names, or the addresses of this machine, are looked up again for the answers that follow.
     #[arg(long, env = "CORE_WEBRTC_ANNOUNCE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
     pub webrtc_announce_interval: u64,
+    /// Serve viewers by TCP too, on the port of the same number, where their network lets no UDP through.
+    #[arg(long, env = "CORE_WEBRTC_TCP", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_tcp: bool,
     /// ICE lite: only answer the checks of viewers and begin none; for a machine that every viewer can reach.
     #[arg(long, env = "CORE_WEBRTC_ICE_LITE", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_ice_lite: bool,
@@ -100,6 +103,9 @@ pub struct Standalone {
     /// Refuse a PATCH without If-Match (428), which some players send.
     #[arg(long, env = "CORE_WEBRTC_STRICT_ETAG", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_strict_etag: bool,
+    /// Make a counter-offer (406 with an SDP offer of what the stream has) where an offer has none of its codecs.
+    #[arg(long, env = "CORE_WEBRTC_COUNTER_OFFER", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub webrtc_counter_offer: bool,
     /// How much is logged to standard error.
     #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,

@@ -12,9 +12,11 @@ mod control;
 mod ingest;
 mod legs;
 mod media;
+mod path;
 mod run;
 mod shared;
 mod socket;
+mod tcp;
 mod viewer;
 
 use std::net::SocketAddr;
@@ -41,6 +43,8 @@ const MOST_THREADS: usize = 8;
 pub struct Config {
     /// The one UDP port. An unspecified IPv6 address serves IPv4 too.
     pub bind: SocketAddr,
+    /// Listen on the TCP port of the same number too, for viewers whose network lets no UDP through.
+    pub tcp: bool,
     /// Addresses or names that are put into answers; empty announces every address of this machine.
     pub announce: Vec<String>,
     /// How often the names, or the addresses of this machine, are looked up again.
@@ -59,6 +63,17 @@ pub enum StartError {
     /// The UDP port cannot be had.
     #[error("the WebRTC UDP port {address} cannot be bound; choose another one (CORE_WEBRTC_ADDRESS)")]
     Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The TCP port of the same number cannot be had.
+    #[error(
+        "the WebRTC TCP port {address} cannot be bound; choose another one (CORE_WEBRTC_ADDRESS), or do without TCP \
+         (CORE_WEBRTC_TCP=false)"
+    )]
+    BindTcp {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -171,15 +186,14 @@ impl Gateway {
         events: queue::UnboundedSender<Event>,
     ) -> Result<Self, StartError> {
         crate::whep::self_test(std::time::Instant::now()).map_err(StartError::SelfTest)?;
-        let bound =
-            socket::Port::bind(config.bind).map_err(|source| StartError::Bind { address: config.bind, source })?;
-        let local = bound.0.local_address();
+        let (port, datagrams, tcp) = bind(config)?;
+        let local = port.local_address();
         let announced = announce::addresses(local, &config.announce)?;
         let (commands, inbox) = mpsc::channel();
         let totals = Arc::new(Totals::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let (media, mut threads) = media::start(threads, &bound.0, &totals, &events)?;
-        let (control, waker) = control::Control::new(config, bound, &announced, inbox, events, media, totals.clone())?;
+        let (media, mut threads) = media::start(threads, &port, &totals, &events)?;
+        let (control, waker) = control::Control::new(config, (port, datagrams, tcp), &announced, inbox, events, media, totals.clone())?;
         let handle = Handle { commands, waker: Arc::new(waker) };
         threads.push(std::thread::Builder::new().name("webrtc".into()).spawn(move || control.run())?);
         let lookups = announce::Lookups::start(local, config, &announced, handle.clone())?;
@@ -220,6 +234,27 @@ impl Gateway {
             if thread.join().is_err() {
                 tracing::error!("a thread of the WebRTC gateway panicked");
             }
+        }
+    }
+}
+
+/// The UDP port, and the TCP port of the same number where it is wanted. Where any number will do, one is looked for that
+/// is free for both.
+fn bind(config: &Config) -> Result<(Arc<socket::Port>, socket::Receiver, Option<tcp::Tcp>), StartError> {
+    const TRIES: usize = 10;
+    let mut tries = if config.bind.port() == 0 { TRIES } else { 1 };
+    loop {
+        let bound = socket::Port::bind(config.bind);
+        let (port, datagrams) = bound.map_err(|source| StartError::Bind { address: config.bind, source })?;
+        if !config.tcp {
+            return Ok((port, datagrams, None));
+        }
+        let address = port.local_address();
+        tries -= 1;
+        match tcp::Tcp::bind(address, control::FIRST_CONNECTION) {
+            Ok(tcp) => return Ok((port, datagrams, Some(tcp))),
+            Err(source) if tries == 0 => return Err(StartError::BindTcp { address, source }),
+            Err(_) => {}
         }
     }
 }

@@ -82,6 +82,8 @@ pub struct Config {
     pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
     pub strict_etag: bool,
+    /// Answer an offer without a common codec with a counter-offer; else with a problem.
+    pub counter_offer: bool,
 }
 
 /// Who answers, in `GET /api`.
@@ -117,6 +119,7 @@ struct App {
     description: OpenApi,
     ice_servers: ice::IceServers,
     strict_etag: bool,
+    counter_offer: bool,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -145,6 +148,7 @@ pub fn router(config: Config) -> Router {
         ice_servers,
         turn_auth,
         strict_etag,
+        counter_offer,
     } = config;
     let (routes, description) = routes::routes(routes::Served { read_only, metrics });
     let app = Arc::new(App {
@@ -162,6 +166,7 @@ pub fn router(config: Config) -> Router {
         description,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
+        counter_offer,
     });
     surround(routes, app)
 }
@@ -213,6 +218,7 @@ mod tests {
             description: OpenApi::default(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
+            counter_offer: true,
         });
         async fn broken() {
             panic!("a bug");

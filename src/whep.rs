@@ -6,8 +6,11 @@
 
 mod answer;
 mod checks;
+mod counter;
 mod feedback;
 mod fragment;
+mod framing;
+mod media;
 mod offer;
 mod proof;
 mod session;
@@ -21,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Accepted, Retransmission};
 pub use feedback::read_feedback;
+pub use framing::{Deframer, TooLarge, alias, is_alias};
 pub use proof::{Received, Watcher, self_test};
 pub use session::{Event, Session, Settings, Transmit, host_candidate};
 pub use stun::requested_ufrag;
@@ -53,12 +57,23 @@ pub struct Track {
     pub profile: Option<Profile>,
 }
 
-/// Answer to an accepted offer.
+/// Whose offer a session begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The player's: its offer was answered.
+    Offer,
+    /// The gateway's: the player's offer had none of the stream's codecs, and the player is to answer what the stream has.
+    CounterOffer,
+}
+
+/// Answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Unguessable id of the session, one path segment.
     pub session: String,
-    /// The SDP answer, candidates included.
+    /// Whether `sdp` is an answer or an offer.
+    pub opening: Opening,
+    /// The SDP answer, or the gateway's own offer; candidates included.
     pub sdp: String,
     /// Strong entity tag of the ICE session, with its quotes.
     pub etag: String,
@@ -94,6 +109,15 @@ pub enum Refusal {
     /// The offer has none of the stream's codecs: 406.
     #[error("{0}")]
     NoCommonCodec(String),
+    /// The answer to a counter-offer takes nothing of the stream either, and the session is over: 422.
+    #[error("{0}")]
+    NothingTaken(String),
+    /// The counter-offer has its answer: 409, without Retry-After.
+    #[error("the counter-offer was answered before; media cannot be agreed on twice, so POST a new offer")]
+    AlreadyAnswered,
+    /// An answer for a session that began with the player's own offer: 415, because only fragments are taken there.
+    #[error("the session is no counter-offer that waits for an answer")]
+    NoCounterOffer,
     /// The stream has its viewers: 503.
     #[error("process {process} has its {limit} viewers")]
     StreamViewerLimit {
@@ -128,6 +152,8 @@ pub enum Request {
         process: String,
         /// The SDP offer.
         offer: String,
+        /// Whether an offer without a common codec gets a counter-offer; else it is [`Refusal::NoCommonCodec`].
+        may_counter: bool,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
@@ -144,14 +170,27 @@ pub enum Request {
         /// Where the outcome goes.
         reply: oneshot::Sender<Result<Option<Restart>, Refusal>>,
     },
-    /// Whether a session is live.
-    Has {
+    /// PATCH of the answer to a counter-offer.
+    Answer {
         /// Id of the process.
         process: String,
         /// Id of the session.
         session: String,
-        /// Whether it is.
-        reply: oneshot::Sender<bool>,
+        /// The If-Match header as it came.
+        if_match: Option<String>,
+        /// The SDP answer.
+        answer: String,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Whether a session is live.
+    Find {
+        /// Id of the process.
+        process: String,
+        /// Id of the session.
+        session: String,
+        /// How it began, where it is.
+        reply: oneshot::Sender<Option<Opening>>,
     },
     /// DELETE of a session.
     Delete {
@@ -233,11 +272,25 @@ impl Client {
         (Self { requests }, queue)
     }
 
-    /// Offers; waits for the answer.
-    pub async fn offer(&self, process: &str, offer: String) -> Result<Answer, Refusal> {
+    /// Offers; waits for the answer, or for a counter-offer where `may_counter` allows one.
+    pub async fn offer(&self, process: &str, offer: String, may_counter: bool) -> Result<Answer, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Offer { process: process.into(), offer, reply }).await?;
+        self.send(Request::Offer { process: process.into(), offer, may_counter, reply }).await?;
         answer.await.unwrap_or(Err(Refusal::Timeout))
+    }
+
+    /// Answers a counter-offer.
+    pub async fn answer(
+        &self,
+        process: &str,
+        session: &str,
+        if_match: Option<String>,
+        answer: String,
+    ) -> Result<(), Refusal> {
+        let (reply, done) = oneshot::channel();
+        let (process, session) = (process.into(), session.into());
+        self.send(Request::Answer { process, session, if_match, answer, reply }).await?;
+        done.await.unwrap_or(Err(Refusal::Timeout))
     }
 
     /// Adds remote candidates to a session, or restarts its ICE; what the player is to be told of a restart.
@@ -254,10 +307,10 @@ impl Client {
         answer.await.unwrap_or(Err(Refusal::Timeout))
     }
 
-    /// Whether a session of this process is live.
-    pub async fn has(&self, process: &str, session: &str) -> Result<bool, Refusal> {
+    /// How a session of this process began, where it is live.
+    pub async fn find(&self, process: &str, session: &str) -> Result<Option<Opening>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Has { process: process.into(), session: session.into(), reply }).await?;
+        self.send(Request::Find { process: process.into(), session: session.into(), reply }).await?;
         answer.await.map_err(|_| Refusal::Timeout)
     }
 

@@ -5,6 +5,9 @@ mod receiver;
 #[path = "support/source.rs"]
 mod source;
 
+#[path = "gateway/tcp.rs"]
+mod tcp;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,7 @@ fn house(max_viewers_per_stream: usize, max_viewers: usize) -> House {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: true,
         max_viewers,
         max_viewers_per_stream,
     };
@@ -93,7 +97,7 @@ struct Viewing {
 impl Viewing {
     async fn start(client: &Client, stream: &str) -> Result<Self, Refusal> {
         let mut receiver = Receiver::new().await;
-        let answer = client.offer(stream, receiver.watcher.offer().to_owned()).await?;
+        let answer = client.offer(stream, receiver.watcher.offer().to_owned(), false).await?;
         receiver.handle_answer(&answer.sdp);
         Ok(Self { receiver, session: answer.session, sdp: answer.sdp, received: Vec::new() })
     }
@@ -217,7 +221,7 @@ async fn what_cannot_be_played_is_refused() {
     let house = house(8, 8);
     let refused = |stream: &'static str, offer: &'static str| {
         let client = house.client.clone();
-        async move { client.offer(stream, offer.into()).await.expect_err("it cannot be played") }
+        async move { client.offer(stream, offer.into(), false).await.expect_err("it cannot be played") }
     };
     let chromium = include_str!("offers/offer_chromium156_mdns.sdp");
     assert_eq!(refused("cam", chromium).await, Refusal::UnknownProcess("cam".into()));
@@ -234,7 +238,7 @@ async fn an_offer_without_the_streams_codec_is_refused_and_takes_no_slot() {
     house.event(|event| *event == Event::Media { stream: "cam".into(), video: true, audio: true }).await;
     let offer =
         include_str!("offers/offer_chromium156_mdns.sdp").replace("H264/90000", "H999/90000").replace("opus", "x");
-    let refusal = house.client.offer("cam", offer).await.expect_err("no codec is common");
+    let refusal = house.client.offer("cam", offer, false).await.expect_err("no codec is common");
     assert!(matches!(&refusal, Refusal::NoCommonCodec(why) if why.contains("H264")), "{refusal}");
     house.watch("cam").await;
 }

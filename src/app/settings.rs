@@ -25,12 +25,14 @@ pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Set
         webrtc_address,
         webrtc_announce,
         webrtc_announce_interval,
+        webrtc_tcp,
         webrtc_ice_lite,
         webrtc_ice_servers,
         turn: _, // It holds what opens the relays.
         webrtc_max_viewers,
         webrtc_max_viewers_per_stream,
         webrtc_strict_etag,
+        webrtc_counter_offer,
         log_level,
         log_format,
         log_max_lines,
@@ -56,11 +58,13 @@ pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Set
         ("webrtc.address", "CORE_WEBRTC_ADDRESS", json!(webrtc_address.to_string())),
         ("webrtc.announce", "CORE_WEBRTC_ANNOUNCE", json!(webrtc_announce)),
         ("webrtc.announce_interval", "CORE_WEBRTC_ANNOUNCE_INTERVAL", json!(webrtc_announce_interval)),
+        ("webrtc.tcp", "CORE_WEBRTC_TCP", json!(webrtc_tcp)),
         ("webrtc.ice_lite", "CORE_WEBRTC_ICE_LITE", json!(webrtc_ice_lite)),
         ("webrtc.ice_servers", "CORE_WEBRTC_ICE_SERVERS", json!(webrtc_ice_servers)),
         ("webrtc.max_viewers", "CORE_WEBRTC_MAX_VIEWERS", json!(webrtc_max_viewers)),
         ("webrtc.max_viewers_per_stream", "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", json!(webrtc_max_viewers_per_stream)),
         ("webrtc.strict_etag", "CORE_WEBRTC_STRICT_ETAG", json!(webrtc_strict_etag)),
+        ("webrtc.counter_offer", "CORE_WEBRTC_COUNTER_OFFER", json!(webrtc_counter_offer)),
     ];
     rows.extend(limits(access));
     let is_set = |variable: &str| std::env::var_os(variable).is_some();

@@ -301,6 +301,7 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
             .collect(),
         announce_interval: Duration::from_secs(config.webrtc_announce_interval),
         ice_lite: config.webrtc_ice_lite,
+        tcp: config.webrtc_tcp,
         max_viewers: config.webrtc_max_viewers as usize,
         max_viewers_per_stream: config.webrtc_max_viewers_per_stream as usize,
     }
@@ -356,6 +357,7 @@ fn http_config(
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,
+        counter_offer: config.webrtc_counter_offer,
     };
     Ok((config, keeper))
 }

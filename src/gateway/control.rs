@@ -1,5 +1,5 @@
-//! The thread that owns the sessions: waits for datagrams of viewers, commands and timers, and does what they ask. Media
-//! is the media threads' business.
+//! The thread that owns the sessions: waits for datagrams and connections of viewers, commands and timers, and does what
+//! they ask. Media is the media threads' business.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -17,19 +17,24 @@ use super::announce::canonical;
 use super::ingest::Leg;
 use super::legs::Legs;
 use super::media::{self, Ask, Mailbox};
+use super::path::Path;
 use super::shared::{LegState, Sent, StreamState};
 use super::socket::{Port, Receiver as Datagrams};
+use super::tcp::Tcp;
 use super::viewer::{JumpReason, Viewer};
 use super::{Command, Config, Event, OpenError, Totals};
 use crate::plan::EgressPorts;
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
 use crate::whep::{
-    self, Answer, Overview, Refusal, Request, Restart, Session, Settings, StreamMedia, Track, Traffic, Viewing,
+    self, Answer, Opening, Overview, Refusal, Request, Restart, Session, Settings, StreamMedia, Track, Traffic, Viewing,
 };
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
+const LISTENER: Token = Token(2);
+/// Tokens of TCP connections begin here.
+pub const FIRST_CONNECTION: usize = 2;
 
 /// Sender reports go out this often (RFC 3550 section 6.2 allows it for sessions of this size).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,6 +55,7 @@ pub struct Control {
     poll: Poll,
     port: Arc<Port>,
     datagrams: Datagrams,
+    tcp: Option<Tcp>,
     inbox: Receiver<Command>,
     events: UnboundedSender<Event>,
     settings: Settings,
@@ -132,10 +138,10 @@ impl Stream {
 }
 
 impl Control {
-    /// Over a bound port; and the waker for the inbox.
+    /// Over bound ports; and the waker for the inbox.
     pub fn new(
         config: &Config,
-        (port, mut datagrams): (Arc<Port>, Datagrams),
+        (port, mut datagrams, mut tcp): (Arc<Port>, Datagrams, Option<Tcp>),
         announced: &[SocketAddr],
         inbox: Receiver<Command>,
         events: UnboundedSender<Event>,
@@ -144,18 +150,23 @@ impl Control {
     ) -> std::io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         poll.registry().register(datagrams.source(), PORT, Interest::READABLE)?;
+        if let Some(tcp) = &mut tcp {
+            poll.registry().register(tcp.source(), LISTENER, Interest::READABLE)?;
+        }
         let waker = Waker::new(poll.registry(), WAKER)?;
         let settings = Settings {
             provider: Arc::new(rtc::crypto::providers::AwsLcRsProvider::new()),
             canonical: canonical(port.local_address(), announced),
             announced: announced.to_vec(),
             ice_lite: config.ice_lite,
+            tcp: tcp.is_some(),
         };
         let now = Instant::now();
         let control = Self {
             poll,
             port,
             datagrams,
+            tcp,
             inbox,
             events,
             settings,
@@ -193,6 +204,7 @@ impl Control {
             if std::mem::take(&mut self.more_datagrams) || events.iter().any(|event| event.token() == PORT) {
                 self.receive(now);
             }
+            self.receive_by_tcp(&events, now);
             if !self.handle_commands(now) {
                 self.end(now);
                 return;
@@ -203,7 +215,7 @@ impl Control {
 
     /// When something is due without anything coming in.
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        if self.more_datagrams {
+        if self.more_datagrams || self.tcp.as_ref().is_some_and(Tcp::has_unread) {
             return Some(now);
         }
         let due = |viewer: &WhepViewer| match viewer.thread {
@@ -220,6 +232,8 @@ impl Control {
         self.more_datagrams = datagrams.receive(RECEIVE_CALLS, |from, local, datagram| {
             // A check names the session; everything else comes from an address that a check came from.
             let id = match whep::requested_ufrag(datagram) {
+                // Nobody comes from an address that stands for a connection.
+                _ if whep::is_alias(&from) => None,
                 Some(ufrag) => by_ufrag.get(ufrag),
                 None => by_address.get(&from),
             };
@@ -237,30 +251,71 @@ impl Control {
         }
     }
 
+    /// Takes what came by TCP. A connection belongs to the session that its first check names.
+    fn receive_by_tcp(&mut self, events: &Events, now: Instant) {
+        let Self { poll, tcp: Some(tcp), viewers, by_ufrag, settings, .. } = self else { return };
+        let registry = poll.registry();
+        for event in events {
+            match event.token() {
+                PORT | WAKER => {}
+                LISTENER => tcp.accept(registry, now),
+                _ => tcp.handle_event(event, registry),
+            }
+        }
+        let mut touched = Vec::new();
+        tcp.receive(registry, |number, connection, session, datagram| {
+            let named = || whep::requested_ufrag(datagram).and_then(|ufrag| by_ufrag.get(ufrag));
+            let id = session.or_else(|| named().map(String::as_str))?.to_owned();
+            let viewer = viewers.get_mut(&id)?;
+            if session.is_none() {
+                tracing::debug!(session = short(&id), remote = %connection.peer(), "TCP connection of a viewer");
+            }
+            let from = whep::alias(number, settings.canonical.first()?);
+            viewer.session.handle_datagram(from, datagram, now);
+            if !touched.contains(&id) {
+                touched.push(id.clone());
+            }
+            Some(id)
+        });
+        for id in touched {
+            self.drive(&id, now);
+        }
+    }
+
+    /// How to send to a viewer that its session knows by this address; `None` where that stands for a connection that is
+    /// gone.
+    fn path(&self, id: &str, remote: SocketAddr, local: Option<IpAddr>) -> Option<Path> {
+        if !whep::is_alias(&remote) {
+            return Some(Path::Udp(remote, local));
+        }
+        self.tcp.as_ref()?.connection(remote.port(), id).cloned().map(Path::Tcp)
+    }
+
     /// Sends what a session wants sent and does what it tells.
     fn drive(&mut self, id: &str, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
-        let (mut over, mut connected, mut for_media) = (None, None, Vec::new());
+        let (mut over, mut connected, mut moved, mut for_media) = (None, None, None, Vec::new());
         loop {
             while let Some(transmit) = viewer.session.poll_transmit() {
-                let size = transmit.datagram.len();
-                if let Err(error) = self.port.send(transmit.to, viewer.local, &transmit.datagram, size) {
-                    tracing::trace!(%error, to = %transmit.to, "send");
+                let (to, size) = (transmit.to, transmit.datagram.len());
+                let sent = match &self.tcp {
+                    Some(tcp) if whep::is_alias(&to) => match tcp.connection(to.port(), id) {
+                        Some(connection) => connection.send(&transmit.datagram, size),
+                        None => continue,
+                    },
+                    _ => self.port.send(to, viewer.local, &transmit.datagram, size),
+                };
+                if let Err(error) = sent {
+                    tracing::trace!(%error, %to, "send");
                 }
             }
             let Some(event) = viewer.session.poll_event(now) else { break };
             match event {
                 whep::Event::Connected { remote, protector } => {
                     viewer.next_report = now;
-                    viewer.remote = Some(remote);
                     connected.replace((remote, protector));
-                    tracing::info!(session = short(id), stream = viewer.stream, %remote, "viewer connected");
                 }
-                whep::Event::Moved(remote) => {
-                    tracing::info!(session = short(id), %remote, "viewer moved");
-                    viewer.remote = Some(remote);
-                    for_media.push(Ask::Move(remote, viewer.local));
-                }
+                whep::Event::Moved(remote) => moved = Some(remote),
                 whep::Event::Lost { ssrc, sequence_numbers } => for_media.push(Ask::Resend(ssrc, sequence_numbers)),
                 whep::Event::KeyframeWanted => for_media.push(Ask::Jump(JumpReason::KeyframeWanted)),
                 whep::Event::FractionLost(lost) if viewer.has_lost_too_much(lost, now) => {
@@ -272,8 +327,17 @@ impl Control {
             }
         }
         viewer.due = viewer.session.poll_timeout();
-        if let Some((remote, protector)) = connected {
-            self.begin_media(id, remote, protector, now);
+        let local = viewer.local;
+        if let Some((remote, protector)) = connected
+            && let Some(path) = self.path(id, remote, local)
+        {
+            self.note_remote(id, &path);
+            self.begin_media(id, path, protector, now);
+        }
+        if let Some(path) = moved.and_then(|remote| self.path(id, remote, local)) {
+            tracing::info!(session = short(id), remote = %path, "viewer moved");
+            self.note_remote(id, &path);
+            self.ask_media(id, Ask::Move(path));
         }
         for ask in for_media {
             self.ask_media(id, ask);
@@ -283,10 +347,17 @@ impl Control {
         }
     }
 
+    fn note_remote(&mut self, id: &str, path: &Path) {
+        if let Some(viewer) = self.viewers.get_mut(id) {
+            viewer.remote = Some(path.peer());
+        }
+    }
+
     /// Has a viewer's media sent by one of the media threads.
-    fn begin_media(&mut self, id: &str, remote: SocketAddr, protector: Protector, now: Instant) {
+    fn begin_media(&mut self, id: &str, path: Path, protector: Protector, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
         let Some(stream) = self.streams.get_mut(&viewer.stream) else { return };
+        tracing::info!(session = short(id), stream = viewer.stream, remote = %path, "viewer connected");
         let least = (0..self.loads.len()).min_by_key(|thread| self.loads[*thread]).unwrap_or(stream.home);
         let thread = if stream.shards[stream.home] < HOME { stream.home } else { least };
         let accepted: Vec<_> =
@@ -295,8 +366,7 @@ impl Control {
             accepted.iter().map(|(accepted, sent)| (accepted.codec.kind(), accepted.ssrc, sent.clone())).collect();
         viewer.thread = Some(thread);
         let random = || rand::rng().random();
-        let way = (remote, viewer.local);
-        let media = Box::new(Viewer::new(viewer.number, way, protector, &accepted, random, now));
+        let media = Box::new(Viewer::new(viewer.number, path, protector, &accepted, random, now));
         self.media[thread].send(media::Command::Add { stream: stream.id, viewer: media });
         if thread != stream.home && stream.shards[thread] == 0 {
             self.media[stream.home].send(media::Command::Subscribe { stream: stream.id, thread });
@@ -338,6 +408,10 @@ impl Control {
         }
         if self.next_liveness <= now {
             self.next_liveness = now + LIVENESS_INTERVAL;
+            if let Some(tcp) = &mut self.tcp {
+                tcp.handle_timeout(self.poll.registry(), now);
+                tcp.accept(self.poll.registry(), now);
+            }
             self.tell_liveness(now);
         }
     }
@@ -510,6 +584,9 @@ impl Control {
         self.by_ufrag.remove(viewer.session.local_ufrag());
         self.by_address.retain(|_, session| session != id);
         self.gone += viewer.traffic();
+        if let Some(tcp) = &mut self.tcp {
+            tcp.close_session(id, self.poll.registry());
+        }
         if let Some(stream) = self.streams.get_mut(&viewer.stream) {
             stream.viewers.retain(|viewer| viewer != id);
             if let Some(thread) = viewer.thread {
@@ -543,8 +620,8 @@ impl Control {
     fn handle_request(&mut self, request: Request, now: Instant) {
         // A player that went away while it waited takes no reply.
         match request {
-            Request::Offer { process, offer, reply } => {
-                let answer = self.answer(&process, &offer, now);
+            Request::Offer { process, offer, may_counter, reply } => {
+                let answer = self.answer(&process, &offer, may_counter, now);
                 let id = answer.as_ref().ok().map(|answer| answer.session.clone());
                 if reply.send(answer).is_err()
                     && let Some(id) = id
@@ -557,8 +634,14 @@ impl Control {
                 self.drive(&session, now);
                 let _ = reply.send(done);
             }
-            Request::Has { process, session, reply } => {
-                let _ = reply.send(self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process));
+            Request::Answer { process, session, if_match, answer, reply } => {
+                let done = self.take_answer(&process, &session, if_match.as_deref(), &answer, now);
+                self.drive(&session, now);
+                let _ = reply.send(done);
+            }
+            Request::Find { process, session, reply } => {
+                let viewer = self.viewers.get(&session).filter(|viewer| viewer.stream == process);
+                let _ = reply.send(viewer.map(|viewer| viewer.session.opening()));
             }
             Request::Delete { process, session, reply } => {
                 let there = self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process);
@@ -611,7 +694,25 @@ impl Control {
         Ok(restart)
     }
 
-    fn answer(&mut self, process: &str, offer: &str, now: Instant) -> Result<Answer, Refusal> {
+    /// Takes the answer to a counter-offer. One that takes nothing ends the session.
+    fn take_answer(
+        &mut self,
+        process: &str,
+        id: &str,
+        if_match: Option<&str>,
+        answer: &str,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let viewer = self.viewers.get_mut(id).filter(|viewer| viewer.stream == process);
+        let viewer = viewer.ok_or(Refusal::UnknownSession)?;
+        let taken = viewer.session.handle_answer(if_match, answer, now);
+        if matches!(taken, Err(Refusal::NothingTaken(_))) {
+            self.end_session(id, "the player can play nothing of the counter-offer", now);
+        }
+        taken
+    }
+
+    fn answer(&mut self, process: &str, offer: &str, may_counter: bool, now: Instant) -> Result<Answer, Refusal> {
         let stream = self.streams.get(process).ok_or_else(|| Refusal::UnknownProcess(process.to_owned()))?;
         let media = stream.media(now);
         let limit = stream.max_viewers.unwrap_or(self.max_viewers_per_stream);
@@ -625,7 +726,16 @@ impl Control {
             return Err(Refusal::StreamViewerLimit { process: process.to_owned(), limit });
         }
         self.numbers += 1;
-        let (session, sdp) = Session::answer(&self.settings, &media, offer, self.numbers, now)?;
+        let (session, sdp) = match Session::answer(&self.settings, &media, offer, self.numbers, now) {
+            Err(Refusal::NoCommonCodec(why)) if may_counter => {
+                Session::offer(&self.settings, &media, &why, self.numbers, now)?
+            }
+            answered => answered?,
+        };
+        let opening = session.opening();
+        if opening == Opening::CounterOffer {
+            self.make_room_for_counter_offer(process, limit.div_ceil(2), now);
+        }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let etag = session.etag().to_owned();
         self.by_ufrag.insert(session.local_ufrag().to_owned(), id.clone());
@@ -647,7 +757,27 @@ impl Control {
             stream.viewers.push(id.clone());
         }
         self.tell_viewers(process.to_owned());
-        Ok(Answer { session: id, sdp, etag })
+        if opening == Opening::CounterOffer {
+            tracing::info!(session = short(&id), stream = process, "no codec in common, a counter-offer is made");
+        }
+        Ok(Answer { session: id, opening, sdp, etag })
+    }
+
+    /// Lets counter-offers that wait for their answer have so many of a stream's places; the oldest ends. So a player that
+    /// does not know them, and offers again and again, keeps nobody out.
+    fn make_room_for_counter_offer(&mut self, process: &str, most: usize, now: Instant) {
+        let waiting = |viewer: &WhepViewer| viewer.stream == process && viewer.session.waits_for_answer();
+        let mut waiting: Vec<(u64, String)> = self
+            .viewers
+            .iter()
+            .filter(|(_, viewer)| waiting(viewer))
+            .map(|(id, viewer)| (viewer.number, id.clone()))
+            .collect();
+        waiting.sort();
+        let over = (waiting.len() + 1).saturating_sub(most);
+        for (_, id) in waiting.into_iter().take(over) {
+            self.end_session(&id, "newer counter-offers of this stream wait", now);
+        }
     }
 }
 

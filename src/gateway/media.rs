@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
@@ -16,6 +15,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ingest::{Inbox, Leg};
+use super::path::Path;
 use super::run::Run;
 use super::shared::{LegState, StreamState};
 use super::socket::Port;
@@ -56,8 +56,8 @@ pub enum Command {
 pub enum Ask {
     /// Stop sending to it.
     Remove,
-    /// Send there from now on, from this address of the machine.
-    Move(SocketAddr, Option<IpAddr>),
+    /// Send there from now on.
+    Move(Path),
     /// Resend these packets of an SSRC.
     Resend(u32, Vec<u16>),
     /// Go on from the newest keyframe.
@@ -333,7 +333,7 @@ impl Media {
                     streams.remove(&id);
                 }
             }
-            Ask::Move(to, from) => (viewer.to, viewer.from) = (to, from),
+            Ask::Move(path) => viewer.path = path,
             Ask::Resend(ssrc, lost) => viewer.resend(ssrc, &lost, rings, &mut Way { port, run, now }),
             Ask::Jump(reason) => {
                 if viewer.jump(rings, now) {

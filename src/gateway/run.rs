@@ -1,8 +1,8 @@
 //! Packets that leave with one call to the system.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 
+use super::path::Path;
 use super::socket::Port;
 
 /// Packets of one call at most: 64 kB hold that many of 1,400 octets.
@@ -35,11 +35,11 @@ impl Run {
     }
 
     /// Sends what is there, and is empty afterwards, whatever comes of it.
-    pub fn flush(&mut self, port: &Port, to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
+    pub fn flush(&mut self, port: &Port, path: &Path) -> io::Result<()> {
         if self.packets == 0 {
             return Ok(());
         }
-        let result = port.send(to, from, &self.octets, self.segment);
+        let result = path.send(port, &self.octets, self.segment);
         self.clear();
         result
     }

@@ -1,7 +1,7 @@
-//! What one viewer is sent: from the rings, through the viewer's protection, to the one UDP port.
+//! What one viewer is sent: from the rings, through the viewer's protection, to the one UDP port or to its connection.
 //!
 //! A viewer holds a cursor into each ring and nothing else of the media. A packet costs one header, one copy and one
-//! encryption; packets of one size leave together. Nothing here allocates or takes a lock for a packet.
+//! encryption; packets of one size leave together. Nothing here allocates or takes a lock for a packet that leaves by UDP.
 //!
 //! # Why one number never protects two packets
 //!
@@ -12,11 +12,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::path::Path;
 use super::run::Run;
 use super::shared::Sent;
 use super::socket::Port;
@@ -81,9 +81,7 @@ pub struct Viewer {
     /// Number of the viewer within the gateway.
     pub id: u64,
     /// Where media goes.
-    pub to: SocketAddr,
-    /// Address of this machine that the viewer reached.
-    pub from: Option<IpAddr>,
+    pub path: Path,
     /// It has not been sent everything that is there.
     pub behind: bool,
     protector: Protector,
@@ -152,7 +150,7 @@ impl Viewer {
     /// A viewer who has connected. `random` gives where its sequence numbers begin.
     pub fn new(
         id: u64,
-        (to, from): (SocketAddr, Option<IpAddr>),
+        path: Path,
         protector: Protector,
         accepted: &[(Accepted, Arc<Sent>)],
         mut random: impl FnMut() -> u16,
@@ -161,7 +159,7 @@ impl Viewer {
         let mut first_index = || u64::from(random() & 0x7fff);
         let tracks =
             accepted.iter().map(|(accepted, sent)| Track::new(accepted, sent.clone(), &mut first_index, now)).collect();
-        Self { id, to, from, behind: true, protector, tracks, resend_credit: RESEND_BURST, resend_at: now }
+        Self { id, path, behind: true, protector, tracks, resend_credit: RESEND_BURST, resend_at: now }
     }
 
     /// Sends what the viewer has not had yet, as far as it may leave now. Why it went on from the newest keyframe,
@@ -178,10 +176,10 @@ impl Viewer {
                 && way.now.saturating_duration_since(at) >= RESEND_AGAIN
             {
                 track.again.pop_front();
-                track.resend(number, ring, (self.to, self.from), &self.protector, way);
+                track.resend(number, ring, &self.path, &self.protector, way);
             }
-            flush(way, self.to, self.from);
-            self.behind |= track.send(ring, (self.to, self.from), &self.protector, way);
+            flush(way, &self.path);
+            self.behind |= track.send(ring, &self.path, &self.protector, way);
         }
         jumped
     }
@@ -201,14 +199,14 @@ impl Viewer {
             if track.resent.iter().any(|(resent, _)| resent == number) {
                 continue;
             }
-            let size = track.resend(*number, ring, (self.to, self.from), &self.protector, way);
+            let size = track.resend(*number, ring, &self.path, &self.protector, way);
             if size > 0 {
                 track.resent.push((*number, way.now));
                 track.again.push_back((*number, way.now));
             }
             self.resend_credit -= size as f64;
         }
-        if let Err(error) = way.run.flush(way.port, self.to, self.from) {
+        if let Err(error) = way.run.flush(way.port, &self.path) {
             tracing::trace!(%error, "resend");
         }
     }
@@ -315,19 +313,14 @@ impl Track {
     }
 
     /// Sends on; whether something is left.
-    fn send(
-        &mut self,
-        ring: &Ring,
-        (to, from): (SocketAddr, Option<IpAddr>),
-        protector: &Protector,
-        way: &mut Way<'_>,
-    ) -> bool {
+    fn send(&mut self, ring: &Ring, path: &Path, protector: &Protector, way: &mut Way<'_>) -> bool {
         let Some((start, span)) = self.position(ring, way.now) else { return false };
         if start >= ring.head() {
             self.behind_since = None;
             return false;
         }
-        let mut allowed = self.allowance(ring, way.now);
+        // What cannot leave is not worth its encryption.
+        let mut allowed = if path.takes() { self.allowance(ring, way.now) } else { 0 };
         let mut cursor = start;
         let mut pending = Pending::default();
         let mut blocked = false;
@@ -337,7 +330,7 @@ impl Track {
             }
             let size = self.header + packet.payload.len() + protector.tag_len();
             if !way.run.takes(size, way.port.segments()) {
-                if !flush(way, to, from) {
+                if !flush(way, path) {
                     blocked = true;
                     break;
                 }
@@ -353,7 +346,7 @@ impl Track {
             allowed = allowed.saturating_sub(size as u64);
             cursor = packet.sequence + 1;
         }
-        if !blocked && flush(way, to, from) {
+        if !blocked && flush(way, path) {
             self.note_sent(pending, cursor);
             self.credit = allowed;
         }
@@ -406,14 +399,7 @@ impl Track {
     }
 
     /// Appends a lost packet to the run; how many octets it has.
-    fn resend(
-        &mut self,
-        number: u16,
-        ring: &Ring,
-        (to, from): (SocketAddr, Option<IpAddr>),
-        protector: &Protector,
-        way: &mut Way<'_>,
-    ) -> usize {
+    fn resend(&mut self, number: u16, ring: &Ring, path: &Path, protector: &Protector, way: &mut Way<'_>) -> usize {
         let Some((index, span)) = self.find(number) else { return 0 };
         let Some(packet) = ring.packet(span.sequence + (index - span.index)) else { return 0 };
         let timestamp = packet.timestamp.wrapping_add(span.timestamp_shift);
@@ -435,7 +421,7 @@ impl Track {
         };
         let size = self.header + payload.len() + protector.tag_len();
         if !way.run.takes(size, way.port.segments()) {
-            flush(way, to, from);
+            flush(way, path);
         }
         way.run.append(size, |out| protector.protect(&header[..self.header], payload, ssrc, index, out));
         self.sent.resent.fetch_add(1, Ordering::Relaxed);
@@ -460,11 +446,11 @@ impl Pending {
 }
 
 /// Sends the run; `false` where the socket takes no more now.
-fn flush(way: &mut Way<'_>, to: SocketAddr, from: Option<IpAddr>) -> bool {
-    match way.run.flush(way.port, to, from) {
+fn flush(way: &mut Way<'_>, path: &Path) -> bool {
+    match way.run.flush(way.port, path) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
         Err(error) => {
-            tracing::trace!(%error, %to, "send");
+            tracing::trace!(%error, "send");
             true
         }
         Ok(()) => true,

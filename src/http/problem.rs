@@ -133,6 +133,9 @@ impl From<Refusal> for Problem {
             Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Refusal::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable"),
             Refusal::NoCommonCodec(_) => (StatusCode::NOT_ACCEPTABLE, "no_common_codec"),
+            Refusal::NothingTaken(_) => (StatusCode::UNPROCESSABLE_ENTITY, "nothing_taken"),
+            Refusal::AlreadyAnswered => (StatusCode::CONFLICT, "already_answered"),
+            Refusal::NoCounterOffer => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Refusal::StreamViewerLimit { .. } => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "stream_viewer_limit", detail)
                     .retry_after(RETRY_VIEWERS);
@@ -230,6 +233,9 @@ mod tests {
             (Refusal::Malformed(text()), 400, "malformed", false),
             (Refusal::Unprocessable(text()), 422, "unprocessable", false),
             (Refusal::NoCommonCodec(text()), 406, "no_common_codec", false),
+            (Refusal::NothingTaken(text()), 422, "nothing_taken", false),
+            (Refusal::AlreadyAnswered, 409, "already_answered", false),
+            (Refusal::NoCounterOffer, 415, "unsupported_media_type", false),
             (Refusal::StreamViewerLimit { process: text(), limit: 8 }, 503, "stream_viewer_limit", true),
             (Refusal::TotalViewerLimit { limit: 256 }, 503, "total_viewer_limit", true),
             (Refusal::PreconditionFailed, 412, "precondition_failed", false),

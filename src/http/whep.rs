@@ -20,9 +20,9 @@ use super::token::Action;
 use super::{App, Shared, body, client};
 use crate::controller::Process;
 use crate::plan::{Key, path_segment};
-use crate::whep::{Answer, Client, Refusal, Restart};
+use crate::whep::{Answer, Client, Opening, Refusal, Restart};
 
-/// Octets of an offer at most; browsers send about 6 KiB.
+/// Octets of an offer or an answer at most; browsers send about 6 KiB.
 const MAX_OFFER: usize = 64 * 1024;
 /// Octets of a trickle fragment at most.
 const MAX_FRAGMENT: usize = 8 * 1024;
@@ -31,6 +31,8 @@ const GATEWAY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+/// What a counter-offer takes.
+const EITHER: &str = "application/trickle-ice-sdpfrag, application/sdp";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
@@ -75,12 +77,12 @@ pub async fn offer(
     let (client, process) = playable(&app, &id)?;
     let offer = read_offer(&headers, body).await?;
     limit(&app, &extensions, &headers)?;
-    let answer = in_time(client.offer(&id, offer)).await.map_err(|refusal| match refusal {
+    let answer = in_time(client.offer(&id, offer, app.counter_offer)).await.map_err(|refusal| match refusal {
         // It is in the snapshot, so its legs are about to be opened.
         Refusal::UnknownProcess(_) | Refusal::NoMediaYet(_) => no_media(&process),
         other => other.into(),
     })?;
-    Ok(created(&app, &uri, &id, answer))
+    Ok(opened(&app, &uri, &id, answer))
 }
 
 /// Refuses where this client address has offered too often.
@@ -106,16 +108,21 @@ async fn read_offer(headers: &HeaderMap, body: Body) -> Result<String, Problem> 
     Ok(offer)
 }
 
-fn created(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
-    let Answer { session, sdp, etag } = answer;
-    let mut response = (StatusCode::CREATED, sdp).into_response();
+/// A session: 201 with the answer, or 406 with a counter-offer.
+fn opened(app: &App, uri: &Uri, process: &str, answer: Answer) -> Response {
+    let Answer { session, opening, sdp, etag } = answer;
+    let (status, accept_patch) = match opening {
+        Opening::Offer => (StatusCode::CREATED, FRAGMENT),
+        Opening::CounterOffer => (StatusCode::NOT_ACCEPTABLE, EITHER),
+    };
+    let mut response = (status, sdp).into_response();
     let headers = response.headers_mut();
     let location = format!("{}/{}", called_path(uri, process), path_segment(&session));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(LOCATION, HeaderValue::from_str(&location).expect("percent-encoded"));
     headers.insert(ETAG, HeaderValue::from_str(&etag).expect("an ICE user fragment is plain ASCII"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(accept_patch));
     headers.extend(app.ice_servers.links(SystemTime::now()).into_iter().map(|link| (LINK, link)));
     response
 }
@@ -128,7 +135,7 @@ fn called_path(uri: &Uri, process: &str) -> String {
     Key::new(process).whep_path()
 }
 
-/// `PATCH` of a trickle fragment, or of one that restarts ICE.
+/// `PATCH` of a trickle fragment, of one that restarts ICE, or of the answer to a counter-offer.
 #[utoipa::path(
     patch,
     path = "/api/v3/whep/{id}/{resource}",
@@ -145,8 +152,15 @@ pub async fn patch(
 ) -> Result<Response, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
-    let client = live(&app, &id, &resource).await?;
+    let (client, opening) = live(&app, &id, &resource).await?;
     let if_match = if_match(&headers);
+    if opening == Opening::CounterOffer && body::is(&headers, SDP) {
+        // The draft's answer has no If-Match: there is no ICE session yet that it could miss.
+        body::is_plain(&headers)?;
+        let answer = body::text(&headers, body, MAX_OFFER).await?;
+        in_time(client.answer(&id, &resource, if_match, answer)).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     if app.strict_etag && if_match.is_none() {
         return Err(Problem::new(
             StatusCode::PRECONDITION_REQUIRED,
@@ -155,8 +169,11 @@ pub async fn patch(
         ));
     }
     if !body::is(&headers, FRAGMENT) {
-        let problem = Problem::unsupported(format!("a fragment is {FRAGMENT}"));
-        return Err(problem.with(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT)));
+        let (accepted, what) = match opening {
+            Opening::Offer => (FRAGMENT, format!("a fragment is {FRAGMENT}")),
+            Opening::CounterOffer => (EITHER, format!("a fragment is {FRAGMENT}, an answer {SDP}")),
+        };
+        return Err(Problem::unsupported(what).with(ACCEPT_PATCH, HeaderValue::from_static(accepted)));
     }
     body::is_plain(&headers)?;
     let fragment = body::text(&headers, body, MAX_FRAGMENT).await?;
@@ -250,15 +267,16 @@ pub async fn endpoint_options(
     response
 }
 
-/// `OPTIONS` of a session.
+/// `OPTIONS` of a session: what one can take, because without a token nobody learns which there are.
 #[utoipa::path(
     options,
     path = "/api/v3/whep/{id}/{resource}",
     tag = "whep",
     responses((status = 200, description = "What may be done here"))
 )]
-pub async fn session_options() -> Response {
-    [(ALLOW, "DELETE, GET, HEAD, OPTIONS, PATCH"), (ACCEPT_PATCH, FRAGMENT)].into_response()
+pub async fn session_options(State(app): Shared) -> Response {
+    let accepted = if app.counter_offer { EITHER } else { FRAGMENT };
+    [(ALLOW, "DELETE, GET, HEAD, OPTIONS, PATCH"), (ACCEPT_PATCH, accepted)].into_response()
 }
 
 /// The gateway and the process, where the process may be played.
@@ -279,10 +297,11 @@ fn playable<'a>(app: &'a App, id: &str) -> Result<(&'a Client, Arc<Process>), Pr
     Ok((client, process))
 }
 
-/// The gateway, where the session is live.
-async fn live<'a>(app: &'a App, id: &str, resource: &str) -> Result<&'a Client, Problem> {
+/// The gateway and how the session began, where it is live.
+async fn live<'a>(app: &'a App, id: &str, resource: &str) -> Result<(&'a Client, Opening), Problem> {
     let (client, _) = playable(app, id)?;
-    if in_time(client.has(id, resource)).await? { Ok(client) } else { Err(Refusal::UnknownSession.into()) }
+    let opening = in_time(client.find(id, resource)).await?.ok_or(Refusal::UnknownSession)?;
+    Ok((client, opening))
 }
 
 /// The process sends nothing yet, and its conditions may say why.

@@ -67,16 +67,28 @@ impl Endpoint {
             let what = if error.is_connect() { "no connection to the server" } else { "no answer from the server" };
             Failure::new(Phase::Http, format!("{what}: {}", chain(&error.without_url())))
         })?;
+        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = location.and_then(|location| response.url().join(location).ok());
+        if let Some(location) = location.clone().filter(|_| is_counter_offer(&response)) {
+            return Err(self.decline(location, response).await);
+        }
         if response.status() != StatusCode::CREATED {
             return Err(refusal(response).await);
         }
-        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-        let location = location.and_then(|location| response.url().join(location).ok());
         let location =
             location.ok_or_else(|| Failure::new(Phase::Http, "the server answered 201 without a Location"))?;
         let answer = response.text().await;
         let answer = answer.map_err(|error| Failure::new(Phase::Http, format!("the answer broke off: {error}")))?;
         Ok(Session { location, answer })
+    }
+
+    /// Gives back the place that a counter-offer holds: what this player knows was in its own offer.
+    async fn decline(&self, location: Url, response: Response) -> Failure {
+        let status = response.status().as_u16();
+        let offer = response.text().await.unwrap_or_default();
+        // It ends by itself where this fails.
+        let _ = self.close(&Session { location, answer: String::new() }).await;
+        Failure::refused(status, None, &format!("the stream has {}", codecs(&offer).join(" and ")))
     }
 
     /// DELETEs a session; the status of the answer, where one came.
@@ -91,6 +103,28 @@ impl Endpoint {
             None => request,
         }
     }
+}
+
+/// Whether the server offers what the stream has, instead of an answer (draft-ietf-wish-whep).
+fn is_counter_offer(response: &Response) -> bool {
+    let media = response.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    response.status() == StatusCode::NOT_ACCEPTABLE && media.eq_ignore_ascii_case("application/sdp")
+}
+
+/// The first codec of each media description, with its parameters.
+fn codecs(offer: &str) -> Vec<String> {
+    let of_part = |part: &str| {
+        let format = part.lines().next()?.split(' ').nth(3)?.to_owned();
+        let value = |key: &str| {
+            let line = part.lines().find_map(|line| line.strip_prefix(&format!("a={key}:{format} ")));
+            line.map(|value| value.trim().to_owned())
+        };
+        let map = value("rtpmap")?;
+        let name = map.split('/').next()?.to_owned();
+        Some(value("fmtp").map_or_else(|| name.clone(), |parameters| format!("{name} ({parameters})")))
+    };
+    offer.split("\nm=").skip(1).filter_map(of_part).collect()
 }
 
 async fn refusal(response: Response) -> Failure {
@@ -113,4 +147,17 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codecs_of_an_offer_are_its_first_ones_with_their_parameters() {
+        let offer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 H265/90000\r\na=fmtp:96 profile-id=2\r\n\
+                     a=rtpmap:97 rtx/90000\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n";
+        assert_eq!(codecs(offer), ["H265 (profile-id=2)", "opus"]);
+        assert!(codecs("hello").is_empty());
+    }
 }

@@ -1,4 +1,4 @@
-//! The SDP answer, and the plain offer that the WebRTC engine is given in place of a browser's.
+//! The SDP answer, and the plain description that the WebRTC engine is given in place of a browser's.
 //!
 //! The engine sees only the media that is answered, with the one codec that was chosen. So what a browser writes
 //! beside it (odd extensions, names as candidates, a second camera) cannot disturb it, and the answer is this room's
@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use super::media::{Entry, Sent, write_media};
 use super::offer::{Offer, OfferedCodec, OfferedMedia};
 use super::{Refusal, StreamMedia};
 use crate::rtp::{Codec, MediaKind, Profile};
@@ -80,7 +81,7 @@ pub fn accept(offer: &Offer, stream: &StreamMedia) -> Result<Vec<Accepted>, Refu
     }
     if accepted.is_empty() {
         let streams = stream.tracks.iter().map(|track| track.codec.name()).collect::<Vec<_>>().join(" and ");
-        let why = if missed.is_empty() { "the offer asks for none of its media".into() } else { missed.join(", ") };
+        let why = if missed.is_empty() { "nothing of it is asked for".into() } else { missed.join(", ") };
         return Err(Refusal::NoCommonCodec(format!("the stream has {streams}, and {why}")));
     }
     Ok(accepted)
@@ -88,7 +89,7 @@ pub fn accept(offer: &Offer, stream: &StreamMedia) -> Result<Vec<Accepted>, Refu
 
 /// The parameters of the answer: the offered profile, for H.264 with the level that is really sent. H.265 and AV1 have no
 /// way to say that the levels of both sides differ, and browsers refuse an answer with another one than they offered.
-fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<Profile>) -> String {
+pub fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<Profile>) -> String {
     match codec {
         Codec::Opus => "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1".into(),
         Codec::Vp8 => String::new(),
@@ -103,8 +104,8 @@ fn fmtp(codec: Codec, offered: &OfferedCodec, profile: Option<Profile>) -> Strin
     }
 }
 
-/// The offer that the WebRTC engine is given.
-pub fn plain_offer(offer: &Offer, accepted: &[Accepted]) -> String {
+/// The offer, or the answer to a counter-offer, that the WebRTC engine is given.
+pub fn plain(offer: &Offer, accepted: &[Accepted]) -> String {
     let mids = accepted.iter().map(|accepted| accepted.mid.as_str()).collect::<Vec<_>>().join(" ");
     let mut sdp = format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\na=ice-options:trickle\r\n\
@@ -146,6 +147,8 @@ pub struct Local<'a> {
     pub announced: &'a [SocketAddr],
     /// Whether this side is ICE lite.
     pub ice_lite: bool,
+    /// Whether viewers may try TCP too.
+    pub tcp: bool,
     /// Number of the `o=` line.
     pub session: u64,
     /// Canonical name of both tracks (RFC 3550 section 6.5.1).
@@ -170,7 +173,20 @@ pub fn write_answer(offer: &Offer, accepted: &[Accepted], local: &Local<'_>) -> 
     for (at, media) in offer.media.iter().enumerate() {
         match is_answered(at) {
             Some(accepted) => {
-                write_media(&mut sdp, media, accepted, local);
+                let Accepted { mid_extension, playout_delay_extension, ssrc, .. } = accepted;
+                let sent = Sent {
+                    codec: accepted.codec,
+                    entries: vec![Entry {
+                        payload_type: accepted.offered.payload_type,
+                        fmtp: accepted.fmtp.clone(),
+                        retransmission: accepted.retransmission,
+                    }],
+                    mid_extension: *mid_extension,
+                    playout_delay_extension: *playout_delay_extension,
+                    ssrc: *ssrc,
+                    setup: "passive",
+                };
+                write_media(&mut sdp, media, &sent, local);
                 write_candidates(&mut sdp, local, std::mem::take(&mut first));
             }
             None if is_carrier(offer, media) => {
@@ -233,64 +249,13 @@ fn write_carrier(sdp: &mut String, media: &OfferedMedia, local: &Local<'_>) {
     .expect("writing to a string");
 }
 
-fn write_media(sdp: &mut String, media: &OfferedMedia, accepted: &Accepted, local: &Local<'_>) {
-    let Accepted { at: _, mid, codec, offered, fmtp, mid_extension, playout_delay_extension, ssrc, retransmission } =
-        accepted;
-    let payload_type = offered.payload_type;
-    let (protocol, name, clock_rate) = (&media.protocol, codec.name(), codec.clock_rate());
-    let kind = media_name(codec.kind());
-    let channels = if *codec == Codec::Opus { "/2" } else { "" };
-    let mut line = |text: std::fmt::Arguments<'_>| write!(sdp, "{text}\r\n").expect("writing to a string");
-    match retransmission {
-        Some(rtx) => line(format_args!("m={kind} 9 {protocol} {payload_type} {}", rtx.payload_type)),
-        None => line(format_args!("m={kind} 9 {protocol} {payload_type}")),
-    }
-    line(format_args!("c=IN IP4 0.0.0.0"));
-    line(format_args!("a=ice-ufrag:{}", local.ufrag));
-    line(format_args!("a=ice-pwd:{}", local.password));
-    line(format_args!("a=setup:passive"));
-    line(format_args!("a=mid:{mid}"));
-    if let Some(id) = mid_extension {
-        line(format_args!("a=extmap:{id} {MID}"));
-    }
-    if let Some(id) = playout_delay_extension {
-        line(format_args!("a=extmap:{id} {PLAYOUT_DELAY}"));
-    }
-    line(format_args!("a=sendonly"));
-    line(format_args!("a=msid:dragonfork {kind}"));
-    line(format_args!("a=rtcp-mux"));
-    line(format_args!("a=rtcp-mux-only"));
-    line(format_args!("a=rtcp-rsize"));
-    if media.measures_round_trip {
-        line(format_args!("a=rtcp-xr:rcvr-rtt=all"));
-    }
-    line(format_args!("a=rtpmap:{payload_type} {name}/{clock_rate}{channels}"));
-    if !fmtp.is_empty() {
-        line(format_args!("a=fmtp:{payload_type} {fmtp}"));
-    }
-    if codec.kind() == MediaKind::Video {
-        for feedback in ["nack", "nack pli", "ccm fir"] {
-            line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
-        }
-    }
-    if let Some(Retransmission { payload_type: rtx, ssrc: resent }) = retransmission {
-        line(format_args!("a=rtpmap:{rtx} rtx/{clock_rate}"));
-        line(format_args!("a=fmtp:{rtx} apt={payload_type}"));
-        line(format_args!("a=ssrc-group:FID {ssrc} {resent}"));
-    }
-    for ssrc in [Some(*ssrc), retransmission.map(|rtx| rtx.ssrc)].into_iter().flatten() {
-        line(format_args!("a=ssrc:{ssrc} cname:{}", local.cname));
-        line(format_args!("a=ssrc:{ssrc} msid:dragonfork {kind}"));
-    }
-}
-
 /// RFC 8839 section 5.3.
-fn lite(local: &Local<'_>) -> &'static str {
+pub fn lite(local: &Local<'_>) -> &'static str {
     if local.ice_lite { "a=ice-lite\r\n" } else { "" }
 }
 
 /// Host candidates, best first (RFC 8445 section 5.1.2). The first media description of a bundle has them for all.
-fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
+pub fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
     if !first {
         return;
     }
@@ -299,10 +264,18 @@ fn write_candidates(sdp: &mut String, local: &Local<'_>, first: bool) {
         let (ip, port) = (address.ip(), address.port());
         write!(sdp, "a=candidate:{number} 1 udp {priority} {ip} {port} typ host\r\n").expect("writing to a string");
     }
+    // Below every UDP candidate; the direction, passive, is a part of the local preference (RFC 6544 section 4.2).
+    for (number, address) in local.announced.iter().enumerate().filter(|_| local.tcp) {
+        let preference = (4 << 13) | 8_191_u32.saturating_sub(number as u32);
+        let priority = (90_u32 << 24) | (preference << 8) | 255;
+        let (foundation, ip, port) = (local.announced.len() + number, address.ip(), address.port());
+        write!(sdp, "a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive\r\n")
+            .expect("writing to a string");
+    }
     sdp.push_str("a=end-of-candidates\r\n");
 }
 
-fn media_name(kind: MediaKind) -> &'static str {
+pub fn media_name(kind: MediaKind) -> &'static str {
     match kind {
         MediaKind::Video => "video",
         MediaKind::Audio => "audio",
@@ -325,6 +298,7 @@ mod tests {
             fingerprint: "sha-256 00",
             announced: &announced,
             ice_lite: false,
+            tcp: true,
             session: 1,
             cname: "cname",
         };

@@ -45,6 +45,13 @@ impl Fragment {
     pub fn credentials(&self) -> Result<(&str, &str), Refusal> {
         Ok((credential(&self.ufrag, "ice-ufrag", 4)?, credential(&self.password, "ice-pwd", 22)?))
     }
+
+    /// Candidates of one session that came before they could be used, the first ones of them.
+    pub fn keep(self, kept: &mut Vec<(Option<String>, String)>) {
+        let Self { ufrag, password: _, candidates } = self;
+        let room = MAX_CANDIDATES.saturating_sub(kept.len());
+        kept.extend(candidates.into_iter().take(room).map(|candidate| (ufrag.clone(), candidate)));
+    }
 }
 
 fn credential<'a>(value: &'a Option<String>, key: &str, least: usize) -> Result<&'a str, Refusal> {

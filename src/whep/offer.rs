@@ -1,4 +1,4 @@
-//! An SDP offer, read for what a WHEP answer needs of it (RFC 8866, RFC 9429).
+//! A player's SDP, read for what a session needs of it (RFC 8866, RFC 9429): its offer, or its answer to a counter-offer.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use rtc::sdp::{MediaDescription, SessionDescription};
 use super::Refusal;
 use crate::rtp::{Codec, MediaKind, Profile};
 
-/// An offer that can be answered as far as its transport goes.
+/// A player's description that can be met as far as its transport goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// ICE user fragment.
@@ -16,7 +16,7 @@ pub struct Offer {
     pub password: String,
     /// DTLS fingerprint: hash function and value.
     pub fingerprint: String,
-    /// `a=setup` of the offer.
+    /// `a=setup`: what the player will be in DTLS (RFC 5763 section 5).
     pub setup: String,
     /// The `a=mid` whose transport all media share, unless the answer rejects it (RFC 9143 section 7.2.1).
     pub tag: Option<String>,
@@ -66,33 +66,66 @@ impl Offer {
     /// Reads an offer. What cannot be read is [`Refusal::Malformed`], what can be read and not be met is
     /// [`Refusal::Unprocessable`].
     pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let mut offer = Self::read(text, What::Offer)?;
+        if offer.setup.is_empty() {
+            offer.setup = "actpass".into();
+        }
+        if offer.setup == "passive" {
+            return Err(Refusal::Unprocessable("the offer is a=setup:passive, and so is every answer".into()));
+        }
+        if !offer.media.iter().any(|media| media.receives) {
+            return Err(Refusal::Unprocessable("the offer receives no media (a=recvonly or a=sendrecv)".into()));
+        }
+        Ok(offer)
+    }
+
+    /// Reads the answer to an offer of this side. The refusals are those of [`Self::parse`].
+    pub fn parse_answer(text: &str) -> Result<Self, Refusal> {
+        let mut answer = Self::read(text, What::Answer)?;
+        if answer.setup.is_empty() {
+            // RFC 4145 section 4.1.
+            answer.setup = "active".into();
+        }
+        if !matches!(answer.setup.as_str(), "active" | "passive") {
+            let why = format!("the answer is a=setup:{}; it has to be active or passive", answer.setup);
+            return Err(Refusal::Unprocessable(why));
+        }
+        Ok(answer)
+    }
+
+    fn read(text: &str, what: What) -> Result<Self, Refusal> {
         if text.contains('\0') {
-            return Err(Refusal::Malformed("the SDP offer holds a NUL".into()));
+            return Err(Refusal::Malformed(format!("the SDP {what} holds a NUL")));
         }
         let description = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
-            .map_err(|error| Refusal::Malformed(format!("the SDP offer cannot be read: {error}")))?;
+            .map_err(|error| Refusal::Malformed(format!("the SDP {what} cannot be read: {error}")))?;
         let session = |key: &str| description.attribute(key).map(String::as_str);
         let first = |key: &str| {
             let in_media = description.media_descriptions.iter().find_map(|media| media.attribute(key).flatten());
             session(key).or(in_media).map(str::to_owned)
         };
-        let needed = |key: &str| first(key).ok_or_else(|| Refusal::Malformed(format!("the SDP offer has no a={key}")));
+        let needed = |key: &str| first(key).ok_or_else(|| Refusal::Malformed(format!("the SDP {what} has no a={key}")));
         if description.media_descriptions.is_empty() {
-            return Err(Refusal::Malformed("the SDP offer has no media description".into()));
+            return Err(Refusal::Malformed(format!("the SDP {what} has no media description")));
         }
         let mut media = Vec::new();
         for description in &description.media_descriptions {
-            media.push(OfferedMedia::read(description)?);
+            media.push(OfferedMedia::read(description, what)?);
         }
         let group = session("group").unwrap_or_default();
-        if media.len() > 1 && !group.starts_with("BUNDLE") {
-            return Err(Refusal::Unprocessable("the offer does not bundle its media (a=group:BUNDLE)".into()));
+        let bundled = match what {
+            What::Offer => media.len(),
+            // What an answer rejects is in no bundle.
+            What::Answer => media.iter().filter(|media| media.receives).count(),
+        };
+        if bundled > 1 && !group.starts_with("BUNDLE") {
+            return Err(Refusal::Unprocessable(format!("the {what} does not bundle its media (a=group:BUNDLE)")));
         }
-        let offer = Self {
+        Ok(Self {
             ufrag: needed("ice-ufrag")?,
             password: needed("ice-pwd")?,
             fingerprint: needed("fingerprint")?,
-            setup: first("setup").unwrap_or_else(|| "actpass".into()),
+            setup: first("setup").unwrap_or_default(),
             tag: group.split_whitespace().nth(1).map(str::to_owned),
             candidates: description
                 .media_descriptions
@@ -103,14 +136,23 @@ impl Offer {
                 .filter(|candidate| is_usable(candidate))
                 .collect(),
             media,
-        };
-        if offer.setup == "passive" {
-            return Err(Refusal::Unprocessable("the offer is a=setup:passive, and so is every answer".into()));
-        }
-        if !offer.media.iter().any(|media| media.receives) {
-            return Err(Refusal::Unprocessable("the offer receives no media (a=recvonly or a=sendrecv)".into()));
-        }
-        Ok(offer)
+        })
+    }
+}
+
+/// Which side of the exchange a description is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Offer,
+    Answer,
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Offer => "offer",
+            Self::Answer => "answer",
+        })
     }
 }
 
@@ -123,18 +165,18 @@ pub fn is_usable(candidate: &str) -> bool {
 }
 
 impl OfferedMedia {
-    fn read(description: &MediaDescription) -> Result<Self, Refusal> {
+    fn read(description: &MediaDescription, what: What) -> Result<Self, Refusal> {
         let name = &description.media_name;
         let kind = match name.media.as_str() {
             "video" => Some(MediaKind::Video),
             "audio" => Some(MediaKind::Audio),
             _ => None,
         };
-        let mid = description
-            .attribute("mid")
-            .flatten()
-            .filter(|mid| !mid.is_empty())
-            .ok_or_else(|| Refusal::Malformed(format!("m={} has no a=mid", name.media)))?;
+        let mid = description.attribute("mid").flatten().unwrap_or_default();
+        // What an answer rejects is known by its place, and some players say no more of it.
+        if mid.is_empty() && (what == What::Offer || name.port.value != 0) {
+            return Err(Refusal::Malformed(format!("m={} has no a=mid", name.media)));
+        }
         let bundle_only = description.has_attribute("bundle-only");
         let live = (name.port.value != 0 || bundle_only) && !description.has_attribute("inactive");
         if live && kind.is_some() && !description.has_attribute("rtcp-mux") {
@@ -211,6 +253,16 @@ fn families(profile: Option<Profile>) -> &'static [Family] {
     }
 }
 
+/// The first four digits of H.264's `profile-level-id` in the order of preference for what is really sent.
+pub fn h264_families(profile: Option<Profile>) -> impl Iterator<Item = &'static str> {
+    families(profile).iter().map(|family| match family {
+        Family::ConstrainedBaseline => "42e0",
+        Family::Baseline => "4200",
+        Family::Main => "4d00",
+        Family::High => "6400",
+    })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     ConstrainedBaseline,
@@ -220,7 +272,8 @@ enum Family {
 }
 
 impl OfferedCodec {
-    fn is(&self, codec: Codec) -> bool {
+    /// Whether it is this codec.
+    pub fn is(&self, codec: Codec) -> bool {
         self.name.eq_ignore_ascii_case(codec.name()) && self.clock_rate == codec.clock_rate()
     }
 
@@ -402,5 +455,20 @@ mod tests {
         assert!(!is_usable("1 1 tcp 2113937151 192.0.2.1 9 typ host tcptype active"));
         assert!(!is_usable("1 2 udp 2113937151 192.0.2.1 9 typ host"));
         assert!(!is_usable("rubbish"));
+    }
+
+    #[test]
+    fn an_answer_says_which_role_it_takes_and_bundles_what_it_does_not_reject() {
+        let answer = CHROMIUM.replace("a=setup:actpass", "a=setup:active");
+        let read = |text: &str| Offer::parse_answer(text);
+        assert_eq!(read(&answer).map(|answer| answer.setup), Ok("active".into()));
+        assert_eq!(read(&answer.replace("a=setup:active\r\n", "")).map(|answer| answer.setup), Ok("active".into()));
+        let alone = answer.replace("a=group:", "a=x:");
+        assert!(matches!(read(CHROMIUM), Err(Refusal::Unprocessable(_))), "actpass");
+        assert!(matches!(read(&alone), Err(Refusal::Unprocessable(_))), "two without a bundle");
+        let rejected = alone.replace("m=audio 9", "m=audio 0").replace("a=mid:1\r\n", "");
+        let receives = |answer: Offer| answer.media.iter().map(|media| media.receives).collect::<Vec<_>>();
+        assert_eq!(read(&rejected).map(receives), Ok(vec![true, false]), "it is known by its place");
+        assert!(matches!(Offer::parse(&rejected), Err(Refusal::Malformed(_))));
     }
 }

@@ -3,54 +3,46 @@
 //! Media never goes through here: the egress sends it, with the [`Protector`] and to the address that
 //! [`Event::Connected`] gives.
 
+mod counter;
+mod engine;
 mod restart;
 mod roam;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rtc::crypto::RTCCryptoProvider;
-use rtc::interceptor::{Registry, Slot};
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_AV1, MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_VP8, MIME_TYPE_VP9, MediaEngine,
-};
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
-use rtc::peer_connection::transport::{
-    CandidateConfig, CandidateHostConfig, RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit,
-};
-use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtcp;
 use rtc::rtp_transceiver::RTCRtpSenderId;
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
-};
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+pub use self::engine::host_candidate;
+
+use self::counter::Pending;
+use self::engine::{Engine, OwnSide, own_answer};
 use self::roam::Roam;
-use super::answer::{Accepted, Local, accept, plain_offer, write_answer};
+use super::answer::{Accepted, accept, plain, write_answer};
 use super::checks::Checks;
-use super::feedback::{Deliver, ReferenceTime, read_feedback};
+use super::feedback::{ReferenceTime, read_feedback};
+use super::framing::is_alias;
 use super::offer::Offer;
 use super::tap::{KeyTap, UnknownDerivation};
-use super::{Refusal, StreamMedia};
-use crate::rtp::{Codec, MediaKind};
+use super::{Opening, Refusal, StreamMedia};
 use crate::srtp::Protector;
 
 /// A session that has not connected for this long is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Without a sign of life for this long the path counts as broken; after the grace that follows the session is over.
-const DISCONNECTED_AFTER: Duration = Duration::from_secs(5);
-const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
-const KEEPALIVE: Duration = Duration::from_secs(2);
+/// A viewer that comes by UDP too is not let in by TCP within this time: the engine stays with the first path that works.
+const UDP_FIRST: Duration = Duration::from_secs(2);
 
 /// What every session of a gateway shares.
 pub struct Settings {
@@ -62,6 +54,8 @@ pub struct Settings {
     pub announced: Vec<SocketAddr>,
     /// ICE lite (RFC 8445 section 2.5): this side answers checks and begins none.
     pub ice_lite: bool,
+    /// Viewers may try TCP at the announced addresses too (RFC 6544).
+    pub tcp: bool,
 }
 
 /// What a session tells.
@@ -109,10 +103,19 @@ pub struct Session {
     canonical: Vec<SocketAddr>,
     announced: Vec<SocketAddr>,
     ice_lite: bool,
+    tcp: bool,
+    /// When the viewer first came by TCP.
+    by_tcp_since: Option<Instant>,
+    /// Something came by UDP.
+    came_by_udp: bool,
     /// The first track's; all share its transport.
     sender: RTCRtpSenderId,
     accepted: Vec<Accepted>,
-    /// The offer, with the credentials of the newest ICE session.
+    opening: Opening,
+    /// A counter-offer that waits for its answer.
+    pending: Option<Box<Pending>>,
+    /// The viewer's description, with the credentials of its newest ICE session; without any before a counter-offer is
+    /// answered.
     offer: Offer,
     /// The viewer's user fragment of the ICE session before.
     former_ufrag: Option<String>,
@@ -148,33 +151,48 @@ impl Session {
         let accepted = accept(&offer, stream)?;
         let unreadable =
             |error: rtc::shared::error::Error| Refusal::Malformed(format!("the SDP offer cannot be answered: {error}"));
-        let tap = Arc::new(KeyTap::new(settings.provider.clone()));
-        let (deliver, heard) = channel();
-        let mut peer = build_peer(tap.clone(), deliver, &accepted, settings.ice_lite, now).map_err(unreadable)?;
-        let mut first = None;
-        for accepted in &accepted {
-            let sender = peer.add_track(track(accepted)).map_err(unreadable)?;
-            first.get_or_insert(sender);
-        }
-        let plain = RTCSessionDescription::offer(plain_offer(&offer, &accepted)).map_err(unreadable)?;
+        let codecs = accepted.iter().map(|accepted| (accepted.codec, &accepted.offered));
+        let Engine { mut peer, tap, heard, senders } =
+            Engine::new(settings, &accepted, codecs, now).map_err(unreadable)?;
+        let plain = RTCSessionDescription::offer(plain(&offer, &accepted)).map_err(unreadable)?;
         peer.set_remote_description(now, plain).map_err(unreadable)?;
         for address in &settings.canonical {
             peer.add_local_candidate(host_candidate(*address).map_err(unreadable)?).map_err(unreadable)?;
         }
         let own = own_answer(&mut peer, now).map_err(unreadable)?;
-        let text = write_answer(&offer, &accepted, &own.local(&settings.announced, settings.ice_lite, number));
-        let OwnAnswer { ufrag, password, .. } = own;
-        let session = Self {
+        let text =
+            write_answer(&offer, &accepted, &own.local(&settings.announced, (settings.ice_lite, settings.tcp), number));
+        let engine = Engine { peer, tap, heard, senders };
+        Ok((Self::begin(settings, engine, own, (accepted, offer), number, now), text))
+    }
+
+    /// A session that waits for its viewer.
+    fn begin(
+        settings: &Settings,
+        engine: Engine,
+        own: OwnSide,
+        (accepted, offer): (Vec<Accepted>, Offer),
+        number: u64,
+        now: Instant,
+    ) -> Self {
+        let Engine { peer, tap, heard, senders } = engine;
+        let OwnSide { ufrag, password, fingerprint: _ } = own;
+        Self {
             peer,
             tap,
             canonical: settings.canonical.clone(),
             announced: settings.announced.clone(),
             ice_lite: settings.ice_lite,
-            sender: first.expect("an answer has at least one track"),
+            tcp: settings.tcp,
+            by_tcp_since: None,
+            came_by_udp: false,
+            sender: *senders.first().expect("a session has at least one track"),
             accepted,
             etag: format!("\"{ufrag}\""),
             local_ufrag: ufrag,
             local_password: password,
+            opening: Opening::Offer,
+            pending: None,
             offer,
             former_ufrag: None,
             number,
@@ -187,8 +205,17 @@ impl Session {
             feedback: VecDeque::new(),
             reference_times: Vec::new(),
             closed: false,
-        };
-        Ok((session, text))
+        }
+    }
+
+    /// Whose offer it began with.
+    pub fn opening(&self) -> Opening {
+        self.opening
+    }
+
+    /// Whether it is a counter-offer that nobody has answered yet.
+    pub fn waits_for_answer(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// The media that was answered.
@@ -211,8 +238,17 @@ impl Session {
         self.announced = announced.to_vec();
     }
 
-    /// Takes a datagram that came from `from`.
+    /// Takes a datagram that came from `from`, which may [stand for a TCP connection](super::alias).
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        if is_alias(&from) {
+            let since = *self.by_tcp_since.get_or_insert(now);
+            let waits = self.came_by_udp && now.saturating_duration_since(since) < UDP_FIRST;
+            if self.deadline.is_some() && waits {
+                return;
+            }
+        } else {
+            self.came_by_udp = true;
+        }
         self.hand_in(from, datagram, now);
         if self.deadline.is_some()
             && let Some(check) = self.checks.handle_datagram(from, datagram)
@@ -281,7 +317,10 @@ impl Session {
             }
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return Some(self.over("the viewer did not connect"));
+            return Some(self.over(match self.pending {
+                Some(_) => "the counter-offer was not answered",
+                None => "the viewer did not connect",
+            }));
         }
         while let Ok(packets) = self.heard.try_recv() {
             for packet in &packets {
@@ -328,7 +367,8 @@ impl Session {
     fn actual_remote(&mut self, now: Instant) -> Option<SocketAddr> {
         let selected = self.selected_remote()?;
         if self.roam.as_ref().is_none_or(|roam| roam.believed() != selected) {
-            self.roam = Some(Roam::new(selected, now));
+            let nominates = self.opening == Opening::CounterOffer && !self.ice_lite;
+            self.roam = Some(Roam::new(selected, nominates, now));
         }
         self.roam.as_ref().map(Roam::actual)
     }
@@ -360,118 +400,4 @@ impl Session {
             tracing::debug!(%error, "session close");
         }
     }
-}
-
-/// What the WebRTC engine's own answer says of this side.
-struct OwnAnswer {
-    ufrag: String,
-    password: String,
-    fingerprint: String,
-}
-
-impl OwnAnswer {
-    fn local<'a>(&'a self, announced: &'a [SocketAddr], ice_lite: bool, session: u64) -> Local<'a> {
-        let Self { ufrag, password, fingerprint } = self;
-        Local { ufrag, password, fingerprint, announced, ice_lite, session, cname: "dragonfork" }
-    }
-}
-
-/// Has the engine answer the offer that it was given last.
-fn own_answer(peer: &mut RTCPeerConnection, now: Instant) -> Result<OwnAnswer, rtc::shared::error::Error> {
-    let answer = peer.create_answer(None)?;
-    peer.set_local_description(now, answer)?;
-    let own = peer.local_description().map(|description| description.sdp).unwrap_or_default();
-    let line = |key: &str| {
-        own.lines()
-            .find_map(|line| line.strip_prefix(key))
-            .map(|value| value.trim().to_owned())
-            .expect("the engine's own answer has credentials and a fingerprint")
-    };
-    Ok(OwnAnswer { ufrag: line("a=ice-ufrag:"), password: line("a=ice-pwd:"), fingerprint: line("a=fingerprint:") })
-}
-
-fn build_peer(
-    tap: Arc<KeyTap>,
-    deliver: Sender<Vec<Box<dyn rtcp::Packet>>>,
-    accepted: &[Accepted],
-    ice_lite: bool,
-    now: Instant,
-) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
-    use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-    let mut media = MediaEngine::default();
-    for accepted in accepted {
-        let parameters =
-            RTCRtpCodecParameters { rtp_codec: engine_codec(accepted), payload_type: accepted.offered.payload_type };
-        media.register_codec(parameters, engine_kind(accepted.codec))?;
-    }
-    let settings = SettingEngineBuilder::new()
-        .with_lite(ice_lite)
-        .with_answering_dtls_role(RTCDtlsRole::Server)
-        .with_crypto_provider(tap)
-        .with_srtp_protection_profiles(vec![
-            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-        ])
-        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-        .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(DISCONNECT_GRACE), Some(KEEPALIVE))
-        .build();
-    RTCPeerConnectionBuilder::new()
-        .with_media_engine(media)
-        .with_setting_engine(settings)
-        .with_interceptor_registry(Registry::new().with(Slot::from(20_000), Deliver::new(deliver)))
-        .build(now)
-}
-
-fn engine_kind(codec: Codec) -> RtpCodecKind {
-    match codec.kind() {
-        MediaKind::Video => RtpCodecKind::Video,
-        MediaKind::Audio => RtpCodecKind::Audio,
-    }
-}
-
-fn engine_codec(accepted: &Accepted) -> RTCRtpCodec {
-    let (mime_type, channels) = match accepted.codec {
-        Codec::H264 => (MIME_TYPE_H264, 0),
-        Codec::H265 => (MIME_TYPE_HEVC, 0),
-        Codec::Vp8 => (MIME_TYPE_VP8, 0),
-        Codec::Vp9 => (MIME_TYPE_VP9, 0),
-        Codec::Av1 => (MIME_TYPE_AV1, 0),
-        Codec::Opus => (MIME_TYPE_OPUS, 2),
-    };
-    RTCRtpCodec {
-        mime_type: mime_type.to_owned(),
-        clock_rate: accepted.codec.clock_rate(),
-        channels,
-        sdp_fmtp_line: accepted.offered.fmtp.clone(),
-        rtcp_feedback: Vec::new(),
-    }
-}
-
-fn track(accepted: &Accepted) -> MediaStreamTrack {
-    let kind = engine_kind(accepted.codec);
-    let coding = RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters {
-            ssrc: Some(accepted.ssrc),
-            ..RTCRtpCodingParameters::default()
-        },
-        codec: engine_codec(accepted),
-        ..RTCRtpEncodingParameters::default()
-    };
-    MediaStreamTrack::new("dragonfork".into(), kind.to_string(), kind.to_string(), kind, vec![coding])
-}
-
-/// A host candidate for UDP at this address (RFC 8445 section 5.1.1.1), as the WebRTC engine takes it.
-pub fn host_candidate(address: SocketAddr) -> Result<RTCIceCandidateInit, rtc::shared::error::Error> {
-    let candidate = CandidateHostConfig {
-        base_config: CandidateConfig {
-            network: "udp".into(),
-            address: address.ip().to_string(),
-            port: address.port(),
-            component: 1,
-            ..CandidateConfig::default()
-        },
-        ..CandidateHostConfig::default()
-    }
-    .new_candidate_host()?;
-    RTCIceCandidate::from(&candidate).to_json()
 }

@@ -17,8 +17,13 @@ pub struct Browser(Chromium);
 
 impl Browser {
     pub async fn start() -> Self {
-        let flags = ["--autoplay-policy=no-user-gesture-required", "--window-size=1000,800"];
-        let chromium = Chromium::start(&flags).await;
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with these flags beside the usual ones.
+    pub async fn start_with(flags: &[&str]) -> Self {
+        let usual = ["--autoplay-policy=no-user-gesture-required", "--window-size=1000,800"];
+        let chromium = Chromium::start(&[&usual, flags].concat()).await;
         let script = Some(Duration::from_secs(120));
         let timeouts = TimeoutConfiguration::new(script, None, None);
         chromium.client.update_timeouts(timeouts).await.expect("it takes them");
@@ -108,6 +113,8 @@ impl Browser {
 pub struct Stats {
     pub connection: String,
     pub ice: String,
+    /// `udp` or `tcp`: how the path that is used goes.
+    pub transport: String,
     /// What the page tells the person who looks at it.
     pub said: String,
     /// Errors that the page has thrown.

@@ -18,7 +18,7 @@ use crate::media::{self, made, picture, sound};
 use crate::program::Program;
 use crate::proof::{Expected, FILM, prove_playback, until_playable};
 use crate::publisher::Publisher;
-use crate::turn;
+use crate::{tools, turn};
 
 const VP8: &str = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k";
 const VP9: &str = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 500k";
@@ -164,9 +164,9 @@ async fn keyframes_of_av1_are_found_in_what_a_newer_ffmpeg_sends() {
         let file = made(name, &format!("{},trim=end=2.5", picture()), None, &format!("{options} -g 26"));
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let port = socket.local_addr().expect("bound").port().to_string();
-        let mut command = Command::new(aiortc::python());
+        let mut command = Command::new(tools::python());
         let payload_type = Codec::Av1.payload_type().to_string();
-        command.arg(aiortc::here("av1_sender.py")).arg(&file).args([port, payload_type]);
+        command.arg(tools::here("av1_sender.py")).arg(&file).args([port, payload_type]);
         assert_keyframes(Codec::Av1, &sent_by(command, &socket, Codec::Av1), &file);
     }
 }

@@ -1,4 +1,4 @@
-//! The real program with real FFmpeg, seen by real Chromium and by aiortc.
+//! The real program with real FFmpeg, seen by real Chromium and by players that others wrote.
 //!
 //! Each test starts what it needs on free ports and in a directory of its own, and ends it by its id. What the programs
 //! printed is shown when a test fails. Tests that measure have the machine for themselves (see [`turn`]).
@@ -19,16 +19,16 @@ mod picture;
 mod program;
 mod proof;
 mod publisher;
-#[path = "../support/python.rs"]
-mod python;
 #[path = "../support/receiver.rs"]
 mod receiver;
+mod tools;
 mod turn;
 
 mod access;
 mod bad_input;
 mod changes;
 mod codecs;
+mod counter;
 mod endings;
 mod hostile;
 mod ice;
@@ -39,6 +39,7 @@ mod loss;
 mod matrix;
 mod paths;
 mod play;
+mod players;
 mod real_life;
 mod samples;
 mod watching;

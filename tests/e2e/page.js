@@ -17,6 +17,10 @@ window.e2e = (() => {
       if (entry.type === 'inbound-rtp') {
         result[entry.kind] = {...entry, codec: report.get(entry.codecId)?.mimeType ?? ''};
       }
+      if (entry.type === 'transport' && entry.selectedCandidatePairId) {
+        const pair = report.get(entry.selectedCandidatePairId);
+        result.transport = report.get(pair.localCandidateId)?.protocol ?? '';
+      }
     }
     return result;
   }

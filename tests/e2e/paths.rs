@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Stats};
 use crate::manifest::manifest;
 use crate::media;
 use crate::peer::Peer;
@@ -219,4 +219,42 @@ async fn forget_chromium(lite: &str) {
     let rate = f64::from((seen.video.frames_decoded - before) as u32) / begin.elapsed().as_secs_f64();
     assert!(rate > 20.0, "{rate} frames a second: {seen:#?}");
     assert_eq!(viewers(&program).await, 1, "it is the same session");
+}
+
+#[tokio::test]
+async fn chromium_without_udp_plays_by_tcp() {
+    let _turn = turn::shared().await;
+    let program = playing(&[]).await;
+    let browser = Browser::start_with(&["--webrtc-ip-handling-policy=disable_non_proxied_udp"]).await;
+    browser.watch(&program, "film").await;
+    let before = browser.stats().await;
+    let more = |stats: &Stats| {
+        stats.video.frames_decoded > before.video.frames_decoded + 90
+            && stats.audio.packets_received > before.audio.packets_received + 100
+    };
+    let stats = browser.until("frames and sound", more).await;
+    assert_eq!((stats.transport.as_str(), stats.video.packets_lost), ("tcp", 0), "{stats:#?}");
+    assert!(program.printed().contains(" by TCP\""), "the log says how the viewer comes: {}", program.printed());
+}
+
+#[tokio::test]
+async fn chromium_prefers_udp_where_both_work() {
+    let _turn = turn::shared().await;
+    let program = playing(&[]).await;
+    let browser = Browser::start().await;
+    browser.watch(&program, "film").await;
+    let frames = browser.stats().await.video.frames_decoded + 150;
+    let stats = browser.until("frames", |stats| stats.video.frames_decoded > frames).await;
+    assert_eq!(stats.transport, "udp", "{stats:#?}");
+    assert!(!program.printed().contains(" by TCP\""), "{}", program.printed());
+}
+
+#[tokio::test]
+async fn without_tcp_nobody_is_told_of_it_and_nobody_listens() {
+    let _turn = turn::shared().await;
+    let program = playing(&[("CORE_WEBRTC_TCP", "false")]).await;
+    let http = reqwest::Client::new();
+    let peer = Peer::offer_as(&http, &program, "film", str::to_owned).await.expect("it is answered");
+    assert!(!peer.answer().contains(" tcp "), "{}", peer.answer());
+    assert!(std::net::TcpStream::connect(peer.gateway()).is_err());
 }

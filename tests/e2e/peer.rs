@@ -58,6 +58,11 @@ impl Peer {
         })
     }
 
+    /// The whole answer.
+    pub fn answer(&self) -> &str {
+        &self.answer
+    }
+
     /// The value of the answer's first line that begins so.
     pub fn answered(&self, line: &str) -> &str {
         self.answer.lines().find_map(|found| found.strip_prefix(line)).expect("the answer has such a line").trim()

@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod counter;
 mod endpoint;
 mod program;
 mod sessions;

@@ -34,6 +34,7 @@ pub struct Wishes {
     pub auth: bool,
     pub webrtc: bool,
     pub strict_etag: bool,
+    pub counter_offer: bool,
     pub turn_auth: Option<TurnAuth>,
     pub ice_lite: bool,
     pub max_viewers: usize,
@@ -49,6 +50,7 @@ impl Default for Wishes {
             auth: true,
             webrtc: true,
             strict_etag: false,
+            counter_offer: true,
             turn_auth: None,
             ice_lite: false,
             max_viewers: 8,
@@ -80,6 +82,7 @@ impl House {
                 announce: Vec::new(),
                 announce_interval: Duration::from_secs(60),
                 ice_lite: wishes.ice_lite,
+                tcp: true,
                 max_viewers: wishes.max_viewers,
                 max_viewers_per_stream: wishes.max_viewers_per_stream,
             };
@@ -122,6 +125,7 @@ impl House {
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
+            counter_offer: wishes.counter_offer,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -284,9 +288,14 @@ pub fn start_source(ports: EgressPorts) -> Source {
     Source::start(ports, "-tune zerolatency -profile:v baseline -bf 0 -g 30 -keyint_min 30 -b:v 1M")
 }
 
-/// Goes on until both tracks came.
+/// Takes an answer, and goes on until both tracks came.
 pub async fn receive(receiver: &mut Receiver, answer: &str) {
     receiver.handle_answer(answer);
+    receive_both(receiver).await;
+}
+
+/// Goes on until both tracks came.
+pub async fn receive_both(receiver: &mut Receiver) {
     let deadline = Instant::now() + PATIENCE;
     let mut received: Vec<Received> = Vec::new();
     let has = |received: &[Received], kind: &str| received.iter().any(|packet| packet.track.contains(kind));

@@ -131,6 +131,11 @@ impl Program {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// What the program itself has printed and logged.
+    pub fn printed(&self) -> String {
+        self.child.log()
+    }
+
     /// What is wrong with the manifests, as text.
     pub async fn problems(&self) -> Vec<(String, String)> {
         let problems = self.json("/api/v3/problem").await;

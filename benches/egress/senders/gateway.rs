@@ -25,6 +25,7 @@ pub fn run() -> Result<()> {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: false,
         max_viewers: usize::MAX,
         max_viewers_per_stream: usize::MAX,
     };
@@ -64,7 +65,7 @@ async fn open(gateway: &Gateway, streams: usize) -> Result<Vec<Ports>> {
 async fn offer(client: &Client, stream: usize, sdp: String) -> Result<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match client.offer(&name(stream), sdp.clone()).await {
+        match client.offer(&name(stream), sdp.clone(), false).await {
             Ok(answer) => return Ok(answer.sdp),
             Err(Refusal::NoMediaYet(_)) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;

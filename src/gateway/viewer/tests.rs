@@ -1,4 +1,4 @@
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 
 use super::*;
 use crate::rtp::{Batch, Codec, Limits};
@@ -35,6 +35,7 @@ fn accepted(retransmission: bool, now: Instant) -> Accepted {
         canonical: vec![address],
         announced: vec![address],
         ice_lite: false,
+        tcp: false,
     };
     let track = OfferedTrack { codec: Codec::H264, ssrc: SSRC, retransmission_ssrc: RESENT, profile: None };
     let mut offer = Watcher::new(address, now).unwrap().offer().to_owned();
@@ -53,8 +54,8 @@ impl Desk {
         let (port, _) = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let sent = Arc::new(Sent::default());
         let protector = Protector::new(Profile::Gcm128, &[7; 16], &[9; 14]).unwrap();
-        let way = (socket.local_addr().unwrap(), None);
-        let viewer = Viewer::new(1, way, protector, &[(accepted(retransmission, now), sent.clone())], || 0x7ff0, now);
+        let path = Path::Udp(socket.local_addr().unwrap(), None);
+        let viewer = Viewer::new(1, path, protector, &[(accepted(retransmission, now), sent.clone())], || 0x7ff0, now);
         let rings = Rings::new(Limits { age: Duration::from_secs(8), octets: 1 << 20 });
         Self { port, socket, viewer, rings, sent, run: Run::default(), now }
     }

@@ -5,11 +5,12 @@ use std::time::Instant;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::transport::RTCIceCandidateInit;
 
-use super::super::answer::{plain_offer, write_fragment};
+use super::super::answer::{plain, write_fragment};
 use super::super::fragment::Fragment;
 use super::super::offer::Offer;
 use super::super::{Refusal, Restart};
-use super::{Session, own_answer};
+use super::Session;
+use super::engine::own_answer;
 
 impl Session {
     /// Takes a trickle fragment (RFC 9725 section 4.3). A missing If-Match is accepted for candidates, because real
@@ -21,11 +22,12 @@ impl Session {
         fragment: &str,
         now: Instant,
     ) -> Result<Option<Restart>, Refusal> {
-        let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == self.etag;
-        if if_match.is_some_and(|tags| !tags.split(',').any(|tag| matches(tag.trim()))) {
-            return Err(Refusal::PreconditionFailed);
-        }
+        self.check_if_match(if_match)?;
         let fragment = Fragment::parse(fragment)?;
+        if let Some(pending) = &mut self.pending {
+            pending.keep(fragment);
+            return Ok(None);
+        }
         let restart = match &fragment.ufrag {
             Some(ufrag) if self.former_ufrag.as_ref() == Some(ufrag) => {
                 tracing::debug!("candidates of an ICE session that is over are left out");
@@ -37,13 +39,27 @@ impl Session {
             },
             _ => None,
         };
-        for candidate in fragment.candidates {
+        self.add_candidates(fragment.candidates);
+        Ok(restart)
+    }
+
+    /// Whether an If-Match header, where there is one, names this ICE session.
+    pub(super) fn check_if_match(&self, if_match: Option<&str>) -> Result<(), Refusal> {
+        let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == self.etag;
+        match if_match {
+            Some(tags) if !tags.split(',').any(|tag| matches(tag.trim())) => Err(Refusal::PreconditionFailed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes candidates of the viewer; what cannot be used is left out.
+    pub(super) fn add_candidates(&mut self, candidates: Vec<String>) {
+        for candidate in candidates {
             let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
             if let Err(error) = self.peer.add_remote_candidate(candidate) {
                 tracing::debug!(%error, "candidate left out");
             }
         }
-        Ok(restart)
     }
 
     /// Begins a new ICE session (RFC 8445 section 9). Until its checks have found a path, media goes on to the address
@@ -54,10 +70,11 @@ impl Session {
         offer.candidates.clear();
         let refused =
             |error: rtc::shared::error::Error| Refusal::Unprocessable(format!("ICE cannot be restarted: {error}"));
-        let plain = RTCSessionDescription::offer(plain_offer(&offer, &self.accepted)).map_err(refused)?;
+        let plain = RTCSessionDescription::offer(plain(&offer, &self.accepted)).map_err(refused)?;
         self.peer.set_remote_description(now, plain).map_err(refused)?;
         let own = own_answer(&mut self.peer, now).map_err(refused)?;
-        let fragment = write_fragment(&offer, &self.accepted, &own.local(&self.announced, self.ice_lite, self.number));
+        let fragment =
+            write_fragment(&offer, &self.accepted, &own.local(&self.announced, (self.ice_lite, self.tcp), self.number));
         self.former_ufrag = Some(std::mem::replace(&mut self.offer, offer).ufrag);
         self.etag = format!("\"{}\"", own.ufrag);
         (self.local_ufrag, self.local_password) = (own.ufrag, own.password);

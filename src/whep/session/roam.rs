@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::super::framing::is_alias;
 use super::super::stun::{self, BINDING_REQUEST, BINDING_SUCCESS, Transaction, USE_CANDIDATE, is_authentic};
 
 /// A viewer that nominates nothing (RFC 8445 section 7.3.1.5 leaves that to the first time) has moved when checks come
@@ -29,14 +30,34 @@ pub struct Roam {
     wanted: Option<SocketAddr>,
     /// Where it has answered. The engine does not check again what has answered once (RFC 8445 section 7.3.1.5).
     proven: VecDeque<SocketAddr>,
-    /// Checks of this side and where the engine sent them, the newest last.
-    checks: VecDeque<(Transaction, SocketAddr)>,
+    /// Checks of this side, the newest last.
+    checks: VecDeque<Check>,
+    /// This side nominates. Its engine checks no other path from then on, so what it sends to keep the path goes where
+    /// the viewer wants to be.
+    nominates: bool,
+}
+
+/// A check of this side.
+struct Check {
+    transaction: Transaction,
+    /// Where the engine sent it.
+    believed: SocketAddr,
+    /// Where it went.
+    actual: SocketAddr,
 }
 
 impl Roam {
-    /// A viewer that was found at this address.
-    pub fn new(at: SocketAddr, now: Instant) -> Self {
-        Self { believed: at, actual: at, heard_at: now, wanted: None, proven: [at].into(), checks: VecDeque::new() }
+    /// A viewer that was found at this address, by the nomination of this side or by its own.
+    pub fn new(at: SocketAddr, nominates: bool, now: Instant) -> Self {
+        Self {
+            believed: at,
+            actual: at,
+            heard_at: now,
+            wanted: None,
+            proven: [at].into(),
+            checks: VecDeque::new(),
+            nominates,
+        }
     }
 
     /// Where the engine believes the viewer to be.
@@ -51,14 +72,16 @@ impl Roam {
 
     /// Takes a datagram that the engine sends; where it is to go.
     pub fn handle_sent(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
-        let to = self.swapped(to);
-        if let Some((BINDING_REQUEST, transaction)) = stun::header(datagram) {
-            if self.checks.len() == CHECKS {
-                self.checks.pop_front();
-            }
-            self.checks.push_back((transaction, to));
+        let Some((BINDING_REQUEST, transaction)) = stun::header(datagram) else { return self.swapped(to) };
+        let actual = match self.wanted {
+            Some(wanted) if self.nominates && to == self.believed => wanted,
+            _ => self.swapped(to),
+        };
+        if self.checks.len() == CHECKS {
+            self.checks.pop_front();
         }
-        to
+        self.checks.push_back(Check { transaction, believed: to, actual });
+        actual
     }
 
     /// Takes a datagram that came; where the engine is to believe that it came from. The passwords are those of this side
@@ -73,13 +96,19 @@ impl Roam {
         let is_silent = now.saturating_duration_since(self.heard_at) > SILENCE;
         if from == self.actual {
             self.heard_at = now;
+            if self.nominates {
+                self.wanted = None;
+            }
         }
         match stun::header(datagram) {
             Some((BINDING_REQUEST, _)) if from != self.actual => {
-                let wants = stun::attribute(datagram, USE_CANDIDATE).is_some() || is_silent;
-                if wants && is_authentic(datagram, own) {
+                // Browsers nominate each path that works, and TCP is for where UDP does not.
+                let is_slower = is_alias(&from) && !is_alias(&self.actual);
+                let nominates = stun::attribute(datagram, USE_CANDIDATE).is_some() && !is_slower;
+                if (nominates || is_silent) && is_authentic(datagram, own) {
                     self.wanted = Some(from);
-                    if self.proven.contains(&from) {
+                    // Nobody speaks TCP from where he is not.
+                    if is_alias(&from) || self.proven.contains(&from) {
                         self.move_to(from, now);
                     }
                 }
@@ -88,11 +117,9 @@ impl Roam {
             }
             Some((BINDING_SUCCESS, transaction)) => {
                 // The engine knows its check by the address that it was sent to.
-                let told = self.swapped(from);
-                if self.wanted == Some(from)
-                    && self.checks.contains(&(transaction, from))
-                    && is_authentic(datagram, viewers)
-                {
+                let check = self.checks.iter().find(|check| check.transaction == transaction && check.actual == from);
+                let told = check.map_or_else(|| self.swapped(from), |check| check.believed);
+                if self.wanted == Some(from) && check.is_some() && is_authentic(datagram, viewers) {
                     if self.proven.len() == PROVEN {
                         self.proven.pop_front();
                     }
@@ -122,6 +149,7 @@ impl Roam {
 mod tests {
     use aws_lc_rs::hmac;
 
+    use super::super::super::framing::alias;
     use super::super::super::stun::HEADER;
     use super::*;
 
@@ -153,7 +181,7 @@ mod tests {
 
     /// A viewer at port 1 that nominates port 2, and the check that the engine sends there.
     fn nominated(now: Instant) -> Roam {
-        let mut roam = Roam::new(address(1), now);
+        let mut roam = Roam::new(address(1), false, now);
         assert_eq!(roam.handle_received(address(2), &nomination(PASSWORDS.0), PASSWORDS, now), address(2));
         assert_eq!(roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1)), address(2));
         assert_eq!(roam.actual(), address(1), "nothing is proven yet");
@@ -202,6 +230,25 @@ mod tests {
     }
 
     #[test]
+    fn a_side_that_nominates_checks_where_the_viewer_is_heard_when_it_is_silent_where_it_was() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(5);
+        let check = message(BINDING_REQUEST, 1, &[], PASSWORDS.0);
+        let ours = message(BINDING_REQUEST, 7, &[], PASSWORDS.1);
+        let mut roam = Roam::new(address(1), true, start);
+        assert_eq!(roam.handle_received(address(2), &check, PASSWORDS, now), address(2));
+        assert_eq!(roam.handle_sent(address(1), &[0x80]), address(1), "feedback does not go there yet");
+        assert_eq!(roam.handle_sent(address(1), &ours), address(2));
+        assert_eq!(roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now), address(1));
+        assert_eq!((roam.actual(), roam.believed()), (address(2), address(1)));
+
+        let mut roam = Roam::new(address(1), true, start);
+        roam.handle_received(address(2), &check, PASSWORDS, now);
+        roam.handle_received(address(1), &check, PASSWORDS, now);
+        assert_eq!(roam.handle_sent(address(1), &ours), address(1), "it is back");
+    }
+
+    #[test]
     fn who_lacks_a_password_moves_nobody() {
         let now = Instant::now();
         let mut roam = nominated(now);
@@ -209,7 +256,7 @@ mod tests {
         roam.handle_received(address(2), &success(9, PASSWORDS.1), PASSWORDS, now);
         roam.handle_received(address(3), &success(7, PASSWORDS.1), PASSWORDS, now);
         assert_eq!(roam.actual(), address(1));
-        let mut roam = Roam::new(address(1), now);
+        let mut roam = Roam::new(address(1), false, now);
         roam.handle_received(address(2), &nomination("another"), PASSWORDS, now);
         roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1));
         roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
@@ -220,13 +267,29 @@ mod tests {
     fn a_check_without_a_nomination_moves_a_viewer_that_is_silent_where_it_was() {
         let start = Instant::now();
         for (silence, expected) in [(1, address(1)), (5, address(2))] {
-            let mut roam = Roam::new(address(1), start);
+            let mut roam = Roam::new(address(1), false, start);
             let now = start + Duration::from_secs(silence);
             roam.handle_received(address(2), &message(BINDING_REQUEST, 1, &[], PASSWORDS.0), PASSWORDS, now);
             roam.handle_sent(address(2), &message(BINDING_REQUEST, 7, &[], PASSWORDS.1));
             roam.handle_received(address(2), &success(7, PASSWORDS.1), PASSWORDS, now);
             assert_eq!(roam.actual(), expected, "after {silence} s");
         }
+    }
+
+    #[test]
+    fn tcp_is_for_a_viewer_whose_udp_is_silent_and_udp_takes_it_back() {
+        let start = Instant::now();
+        let by_tcp = alias(7, &address(1));
+        let mut roam = Roam::new(address(1), false, start);
+        roam.handle_received(by_tcp, &nomination(PASSWORDS.0), PASSWORDS, start);
+        assert_eq!(roam.actual(), address(1), "browsers nominate what works");
+        let later = start + SILENCE + Duration::from_millis(1);
+        roam.handle_received(by_tcp, &nomination("another"), PASSWORDS, later);
+        assert_eq!(roam.actual(), address(1));
+        roam.handle_received(by_tcp, &nomination(PASSWORDS.0), PASSWORDS, later);
+        assert_eq!(roam.actual(), by_tcp, "a connection proves where its other end is");
+        roam.handle_received(address(1), &nomination(PASSWORDS.0), PASSWORDS, later);
+        assert_eq!(roam.actual(), address(1));
     }
 
     #[test]

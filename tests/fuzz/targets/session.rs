@@ -17,7 +17,7 @@ const USES: u32 = 200;
 pub static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
     let address = SocketAddr::new(VIEWER.ip(), 8189);
     let provider = Arc::new(rtc::crypto::providers::AwsLcRsProvider::new());
-    Settings { provider, canonical: vec![address], announced: vec![address], ice_lite: false }
+    Settings { provider, canonical: vec![address], announced: vec![address], ice_lite: false, tcp: true }
 });
 
 /// A stream with picture and sound.

@@ -29,6 +29,7 @@ async fn whep_016_an_answer_that_comes_too_late_is_504_and_frees_its_place() {
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ice_lite: false,
+        tcp: true,
         max_viewers: 1,
         max_viewers_per_stream: 1,
     };
@@ -48,7 +49,7 @@ async fn whep_016_an_answer_that_comes_too_late_is_504_and_frees_its_place() {
         }
     });
     let deadline = Instant::now() + Duration::from_secs(30);
-    while let Err(refusal) = client.offer("cam", CHROMIUM.into()).await {
+    while let Err(refusal) = client.offer("cam", CHROMIUM.into(), false).await {
         assert!(refusal.to_string().contains("no media yet"), "the only place is free: {refusal}");
         assert!(Instant::now() < deadline, "the stream has no media");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -106,13 +106,20 @@ impl Desk {
         let before = Before { manifest: &process.manifest, kept: &kept };
         let mut carried = carry(config, Some(before)).map_err(Refusal::Refused)?;
         carried.kept.created_at = kept.created_at.or(Some(process.created_at));
-        self.replace(id, &new_id, &file, &carried.manifest).await?;
+        self.replace(&process, &new_id, &file, &carried.manifest).await?;
         self.keep(&new_id, Some(id), carried.kept.clone())?;
         Ok(done(&new_id, carried, unknown))
     }
 
     /// Puts a manifest into the place of that of a process, under another id where it has one.
-    async fn replace(&mut self, id: &str, new_id: &str, file: &str, manifest: &RestreamProcess) -> Result<(), Refusal> {
+    async fn replace(
+        &mut self,
+        before: &Process,
+        new_id: &str,
+        file: &str,
+        manifest: &RestreamProcess,
+    ) -> Result<(), Refusal> {
+        let id = before.key.as_str();
         let (manifest, text) = written(manifest)?;
         let old = source::read(&self.directory, file).map_err(|error| unwritten(file, &error))?;
         let new_file = if new_id == id { file.to_owned() } else { file_of(&manifest) };
@@ -134,6 +141,8 @@ impl Desk {
             }
             let _ = self.place(file, &old, Place::Any);
             self.hand.believe(vec![file.to_owned(), new_file]).await;
+            let is_back = |process: &Arc<Process>| *process.manifest == *before.manifest;
+            self.until(|snapshot| snapshot.processes.get(&before.key).filter(|process| is_back(process)).map(drop)).await?;
         }
         accepted
     }
@@ -165,7 +174,7 @@ impl Desk {
         let Managed { process, file } = self.managed(id)?;
         let mut manifest = RestreamProcess::clone(&process.manifest);
         manifest.spec.suspend = suspend;
-        self.replace(id, id, &file, &manifest).await
+        self.replace(&process, id, &file, &manifest).await
     }
 
     fn restart(&self, key: Key) -> Result<(), Refusal> {

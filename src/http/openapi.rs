@@ -63,13 +63,13 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let components = api.components.get_or_insert_with(Components::new);
     components.schemas.insert("Problem".into(), problem());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.security_schemes.insert("token".into(), bearer);
+    components.security_schemes.insert("token".into(), bearer.into());
     let aliases: Vec<_> = api.paths.paths.iter().filter_map(|(path, item)| Some((alias(path)?, item.clone()))).collect();
     api.paths.paths.extend(aliases);
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(name(method, path));
-            let named: Vec<Parameter> = path.split('/').filter_map(parameter).collect();
+            let named = path.split('/').filter_map(parameter).map(RefOr::T);
             operation.parameters.get_or_insert_default().extend(named);
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let error = ResponseBuilder::new()
@@ -103,9 +103,9 @@ fn alias(path: &str) -> Option<String> {
     Some(format!("/api/v3/process/{{id}}/whep{rest}"))
 }
 
-/// `get_process_id_config` of `GET /api/v3/process/{id}/config`.
+/// `get_v3_process_id_config` of `GET /api/v3/process/{id}/config`.
 fn name(method: &str, path: &str) -> String {
-    let words = path.split(['/', '{', '}', '.']).filter(|word| !matches!(*word, "" | "api" | "v3"));
+    let words = path.split(['/', '{', '}', '.']).filter(|word| !matches!(*word, "" | "api"));
     let words: Vec<&str> = std::iter::once(method).chain(words).collect();
     if words.len() == 1 { format!("{method}_api") } else { words.join("_") }
 }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_operation_is_named_by_what_it_does_and_where() {
-        assert_eq!(name("get", "/api/v3/process/{id}/config"), "get_process_id_config");
+        assert_eq!(name("get", "/api/v3/process/{id}/config"), "get_v3_process_id_config");
         assert_eq!(name("get", "/api"), "get_api");
     }
 }

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -18,7 +17,7 @@ use crate::whep::{Overview, Viewing};
 const WHEP: &str = "whep";
 
 /// The query of sessions.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Collectors {
     /// Comma list; empty is every one that there is.

@@ -5,7 +5,6 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 
 use super::access::Access;
 use super::problem::Problem;
@@ -15,7 +14,7 @@ use super::{Shared, session};
 use crate::core::Event;
 
 /// The query of the log.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// `console` or `raw`; empty is `console`.

@@ -59,7 +59,7 @@ pub enum Command {
 }
 
 /// An order that was carried out.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Done {
     /// A process is as it should be.
     Process {
@@ -127,15 +127,5 @@ impl Client {
     /// What is kept beside the manifests.
     pub fn stored(&self) -> Arc<Stored> {
         self.stored.borrow().clone()
-    }
-}
-
-impl std::fmt::Debug for Done {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            // Addresses may hold credentials.
-            Self::Process { config, .. } => f.debug_struct("Process").field("id", &config.id).finish_non_exhaustive(),
-            Self::Plain => f.write_str("Plain"),
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration of a process in datarhei's JSON, with nested limits.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -89,6 +91,20 @@ pub struct Limits {
     /// Seconds that a limit may be exceeded.
     #[serde(default)]
     pub waitfor_seconds: u64,
+}
+
+// Addresses and options may hold credentials, so neither shows them.
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Why JSON is no process.

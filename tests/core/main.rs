@@ -2,6 +2,7 @@
 //! nulls, and what they demand of an answer.
 
 mod client;
+mod figures;
 mod lists;
 mod memory;
 mod processes;

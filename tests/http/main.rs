@@ -12,6 +12,7 @@ mod page;
 mod process;
 mod relays;
 mod restart;
+mod sessions;
 mod whep;
 
 #[path = "../support/child.rs"]

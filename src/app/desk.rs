@@ -142,7 +142,8 @@ impl Desk {
             let _ = self.place(file, &old, Place::Any);
             self.hand.believe(vec![file.to_owned(), new_file]).await;
             let is_back = |process: &Arc<Process>| *process.manifest == *before.manifest;
-            self.until(|snapshot| snapshot.processes.get(&before.key).filter(|process| is_back(process)).map(drop)).await?;
+            self.until(|snapshot| snapshot.processes.get(&before.key).filter(|process| is_back(process)).map(drop))
+                .await?;
         }
         accepted
     }

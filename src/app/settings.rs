@@ -68,9 +68,7 @@ pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Set
     ];
     rows.extend(limits(access));
     let is_set = |variable: &str| std::env::var_os(variable).is_some();
-    rows.into_iter()
-        .map(|(path, variable, value)| Setting { path, value, is_override: is_set(variable) })
-        .collect()
+    rows.into_iter().map(|(path, variable, value)| Setting { path, value, is_override: is_set(variable) }).collect()
 }
 
 type Row = (&'static str, &'static str, Value);

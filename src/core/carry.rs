@@ -249,7 +249,10 @@ mod tests {
                 assert_eq!(&back[field], value, "{field}");
             }
         }
-        assert_eq!((&back["webrtc"]["enabled"], &back["input"][0]["address"]), (&json!(true), &json["input"][0]["address"]));
+        assert_eq!(
+            (&back["webrtc"]["enabled"], &back["input"][0]["address"]),
+            (&json!(true), &json["input"][0]["address"])
+        );
     }
 
     #[test]
@@ -264,7 +267,9 @@ mod tests {
     #[test]
     fn a_name_is_the_id_or_what_can_be_read_of_it() {
         assert_eq!(name_of("lobby-2"), "lobby-2");
-        for (id, begins) in [("Lobby", "lobby-"), ("a:b", "a-b-"), ("9", "p-9-"), ("::", "process-"), ("é", "process-"), ("a-", "a-")] {
+        for (id, begins) in
+            [("Lobby", "lobby-"), ("a:b", "a-b-"), ("9", "p-9-"), ("::", "process-"), ("é", "process-"), ("a-", "a-")]
+        {
             let name = name_of(id);
             assert!(name.starts_with(begins) && name != id && name.len() <= MAX_NAME, "{id}: {name}");
         }
@@ -278,7 +283,8 @@ mod tests {
         first.manifest.metadata.labels = Some([("team".to_owned(), "a".to_owned())].into());
         first.kept.metadata.insert("k".into(), json!(1));
         first.kept.created_at = Some(7);
-        let (config, _) = read_config(json!({"id": "b", "input": [{"address": "y"}], "autostart": true})).expect("read");
+        let (config, _) =
+            read_config(json!({"id": "b", "input": [{"address": "y"}], "autostart": true})).expect("read");
         let before = Before { manifest: &first.manifest, kept: &first.kept };
         let second = carry(config, Some(before)).unwrap_or_else(|refused| panic!("{refused:?}"));
         assert!(second.manifest.spec.suspend, "datarhei's autostart speaks of the first start alone");
@@ -300,7 +306,13 @@ mod tests {
 
     /// What nobody would write, and YAML could read as something else.
     fn text() -> impl Strategy<Value = String> {
-        prop_oneof!["\\PC{1,24}", "[-:#'\"{}\\[\\]>|*&!%@`, \n\t]{0,6}x", Just("no".into()), Just("0x1F".into()), Just("1e3".into())]
+        prop_oneof![
+            "\\PC{1,24}",
+            "[-:#'\"{}\\[\\]>|*&!%@`, \n\t]{0,6}x",
+            Just("no".into()),
+            Just("0x1F".into()),
+            Just("1e3".into())
+        ]
     }
 
     fn rule() -> impl Strategy<Value = Cleanup> {
@@ -318,7 +330,14 @@ mod tests {
         let io = (word(), text(), prop::collection::vec(text(), 0..4), prop::collection::vec(rule(), 0..3));
         prop::collection::vec(io, 1..4).prop_map(move |list| {
             let named = list.into_iter().enumerate();
-            named.map(|(index, (id, address, options, cleanup))| Io { id: format!("{id}{side}{index}"), address, options, cleanup }).collect()
+            named
+                .map(|(index, (id, address, options, cleanup))| Io {
+                    id: format!("{id}{side}{index}"),
+                    address,
+                    options,
+                    cleanup,
+                })
+                .collect()
         })
     }
 

@@ -216,8 +216,8 @@ mod tests {
             "limits": {"cpu_usage": 5, "gpu_usage": 0, "gpu_memory_mbytes": 100},
         }))
         .expect("it is a process");
-        let expected =
-            ["input[0].speed", "scheduler", "limits.gpu_memory_mbytes"].map(|path| format!("{path}: is not known here"));
+        let expected = ["input[0].speed", "scheduler", "limits.gpu_memory_mbytes"]
+            .map(|path| format!("{path}: is not known here"));
         assert_eq!(unknown, expected);
     }
 

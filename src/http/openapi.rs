@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::Json;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder,
+};
 use utoipa_swagger_ui::Config;
 
 use super::Shared;
@@ -64,7 +66,8 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     components.schemas.insert("Problem".into(), problem());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.security_schemes.insert("token".into(), bearer.into());
-    let aliases: Vec<_> = api.paths.paths.iter().filter_map(|(path, item)| Some((alias(path)?, item.clone()))).collect();
+    let aliases: Vec<_> =
+        api.paths.paths.iter().filter_map(|(path, item)| Some((alias(path)?, item.clone()))).collect();
     api.paths.paths.extend(aliases);
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in operations(item) {

@@ -78,7 +78,8 @@ pub async fn metrics(State(app): Shared, headers: HeaderMap) -> Result<Response,
     processes(&snapshot, &mut registry);
     viewers(&overview, &mut registry);
     let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", error.to_string()))?;
+    encode(&mut text, &registry)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", error.to_string()))?;
     Ok(([(CONTENT_TYPE, FORMAT)], text).into_response())
 }
 

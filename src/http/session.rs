@@ -57,7 +57,9 @@ pub async fn active(
     access.require_some(Action::Read)?;
     let sessions = |overview: &Overview| sessions(&app, &access, overview);
     let overview = overview(&app).await;
-    Ok(Json(query.names().map(|name| (name.clone(), if name == WHEP { sessions(&overview) } else { Vec::new() })).collect()))
+    Ok(Json(
+        query.names().map(|name| (name.clone(), if name == WHEP { sessions(&overview) } else { Vec::new() })).collect(),
+    ))
 }
 
 /// The sessions of each collector, and what they amount to.

@@ -107,8 +107,8 @@ fn compare(settings: &[Setting], asked: &Value, path: &str, conflicts: &mut BTre
         }
         return;
     }
-    let is_section =
-        path.is_empty() || settings.iter().any(|setting| setting.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
+    let is_section = path.is_empty()
+        || settings.iter().any(|setting| setting.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
     match asked {
         Value::Object(fields) if is_section => {
             for (name, value) in fields {

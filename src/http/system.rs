@@ -30,7 +30,11 @@ pub struct LogQuery {
     params(LogQuery),
     responses((status = 200, description = "The events", body = [serde_json::Value]))
 )]
-pub async fn log(State(app): Shared, access: Access, Query(query): Query<LogQuery>) -> Result<Json<Vec<Value>>, Problem> {
+pub async fn log(
+    State(app): Shared,
+    access: Access,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Vec<Value>>, Problem> {
     access.require_all(Action::Read)?;
     let shown = match query.format.as_str() {
         "" | "console" => |event: &Event| Value::String(line(event)),
@@ -112,7 +116,8 @@ fn line(event: &Event) -> String {
 }
 
 fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "\"=".contains(letter))
+    !text.is_empty()
+        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "\"=".contains(letter))
 }
 
 fn object(event: &Event) -> Value {
@@ -131,7 +136,12 @@ mod tests {
     #[test]
     fn an_event_is_a_line_or_an_object() {
         let fields = [("process".to_owned(), json!("cam")), ("pid".into(), json!(7)), ("why".into(), json!("a b"))];
-        let event = Event { at: 1_500, level: "info", message: "FFmpeg \"started\"".into(), fields: fields.into_iter().collect() };
+        let event = Event {
+            at: 1_500,
+            level: "info",
+            message: "FFmpeg \"started\"".into(),
+            fields: fields.into_iter().collect(),
+        };
         assert_eq!(
             line(&event),
             r#"ts=1970-01-01T00:00:01.500Z level=INFO msg="FFmpeg \"started\"" process=cam pid=7 why="a b""#

@@ -40,7 +40,8 @@ impl<'p> Client<'p> {
         let response = request.send().await.expect("the program answers");
         let status = response.status().as_u16();
         let text = response.text().await.expect("text");
-        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{method} {path}: {error}: {text}"));
+        let answer: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{method} {path}: {error}: {text}"));
         if status >= 400 {
             assert_eq!(answer["code"], status, "{method} {path}: {answer}");
             assert!(answer["message"].is_string() && answer["details"].is_array(), "{method} {path}: {answer}");
@@ -116,7 +117,15 @@ pub fn has(value: &Value, fields: &[(&str, &str)]) {
 
 pub fn is_config(config: &Value) {
     has(config, &[("id", "text"), ("type", "text"), ("reference", "text"), ("options", "list")]);
-    has(config, &[("input", "list"), ("output", "list"), ("reconnect_delay_seconds", "whole"), ("stale_timeout_seconds", "whole")]);
+    has(
+        config,
+        &[
+            ("input", "list"),
+            ("output", "list"),
+            ("reconnect_delay_seconds", "whole"),
+            ("stale_timeout_seconds", "whole"),
+        ],
+    );
     assert!(config["autostart"].is_boolean() && config["reconnect"].is_boolean(), "{config}");
     for io in config["input"].as_array().into_iter().chain(config["output"].as_array()).flatten() {
         has(io, &[("id", "text"), ("address", "text"), ("options", "list")]);
@@ -130,12 +139,28 @@ pub fn is_state(state: &Value) {
     assert!(words.iter().any(|word| state["exec"] == *word), "{state}");
     assert!(state["order"] == "start" || state["order"] == "stop", "{state}");
     let progress = &state["progress"];
-    has(progress, &[("inputs", "list"), ("outputs", "list"), ("frame", "whole"), ("packet", "whole"), ("size_kb", "whole")]);
+    has(
+        progress,
+        &[("inputs", "list"), ("outputs", "list"), ("frame", "whole"), ("packet", "whole"), ("size_kb", "whole")],
+    );
     has(progress, &[("drop", "whole"), ("dup", "whole"), ("fps", "number"), ("q", "number"), ("speed", "number")]);
     has(progress, &[("time", "number"), ("bitrate_kbit", "number")]);
     for io in progress["inputs"].as_array().into_iter().chain(progress["outputs"].as_array()).flatten() {
-        has(io, &[("address", "text"), ("codec", "text"), ("coder", "text"), ("format", "text"), ("id", "text"), ("type", "text")]);
-        has(io, &[("bitrate_kbit", "number"), ("fps", "number"), ("pps", "number"), ("frame", "whole"), ("index", "whole")]);
+        has(
+            io,
+            &[
+                ("address", "text"),
+                ("codec", "text"),
+                ("coder", "text"),
+                ("format", "text"),
+                ("id", "text"),
+                ("type", "text"),
+            ],
+        );
+        has(
+            io,
+            &[("bitrate_kbit", "number"), ("fps", "number"), ("pps", "number"), ("frame", "whole"), ("index", "whole")],
+        );
         has(io, &[("packet", "whole"), ("size_kb", "whole"), ("stream", "whole")]);
     }
 }

@@ -47,7 +47,10 @@ async fn everything_else_that_clients_ask_has_its_form() {
     let srt = client.get("/api/v3/srt").await;
     has(&srt, &[("publisher", "object"), ("subscriber", "object"), ("connections", "object")]);
     assert_eq!(srt["log"], Value::Null);
-    has(&client.get("/api/v3/widget/process/cam").await, &[("current_sessions", "whole"), ("total_sessions", "whole"), ("uptime", "whole")]);
+    has(
+        &client.get("/api/v3/widget/process/cam").await,
+        &[("current_sessions", "whole"), ("total_sessions", "whole"), ("uptime", "whole")],
+    );
     assert!(client.get("/api/v3/fs").await.is_array());
 
     let log = client.get("/api/v3/log?format=console").await;
@@ -55,7 +58,9 @@ async fn everything_else_that_clients_ask_has_its_form() {
     assert!(lines.iter().any(|line| line.contains("level=INFO") && line.contains("process=cam")), "{lines:?}");
     assert!(!log.to_string().contains("a password of the tests"));
     let raw = client.get("/api/v3/log?format=raw").await;
-    assert!(raw.as_array().expect("a list").iter().all(|event| event["message"].is_string() && event["ts"].is_string()));
+    assert!(
+        raw.as_array().expect("a list").iter().all(|event| event["message"].is_string() && event["ts"].is_string())
+    );
 
     let sessions = client.get("/api/v3/session?collectors=whep,hls").await;
     for collector in ["whep", "hls"] {
@@ -86,7 +91,9 @@ async fn figures_are_described_and_asked_for_by_name() {
     for metric in metrics {
         assert!(metric["values"][0][0].is_u64() && metric["values"][0][1].is_number(), "{metric}");
     }
-    client.refused(400, "POST", "/api/v3/metrics", Some(json!({"metrics": [{"name": "x", "labels": {"a": "("}}]}))).await;
+    client
+        .refused(400, "POST", "/api/v3/metrics", Some(json!({"metrics": [{"name": "x", "labels": {"a": "("}}]})))
+        .await;
 }
 
 #[tokio::test]

@@ -67,7 +67,10 @@ async fn what_is_refused_is_refused_with_every_reason_and_leaves_nothing_behind(
 
     client.done("POST", "/api/v3/process", Some(picture("cam"))).await;
     let before = client.get("/api/v3/process/cam/config").await;
-    for change in [json!({"output": [{"id": "o", "address": ""}]}), json!({"webrtc": {"enabled": true, "video": {"map": "nonsense"}}})] {
+    for change in [
+        json!({"output": [{"id": "o", "address": ""}]}),
+        json!({"webrtc": {"enabled": true, "video": {"map": "nonsense"}}}),
+    ] {
         client.refused(400, "PUT", "/api/v3/process/cam", Some(change)).await;
         assert_eq!(client.get("/api/v3/process/cam/config").await, before);
         client.until_exec("cam", "running").await;
@@ -98,12 +101,16 @@ async fn an_id_of_restreamers_page_works_everywhere_and_another_one_takes_its_pl
     let client = Client::login(&program).await;
     let id = "restreamer-ui:ingest:3f1f6f0e-8f0a-4a58-9d4f-2a6d6f6f0a11";
     let mut process = picture(id);
-    process["output"][0]["cleanup"] = json!([{"pattern": "memfs:/x**", "max_files": 12, "max_file_age_seconds": 24, "purge_on_delete": true}]);
+    process["output"][0]["cleanup"] =
+        json!([{"pattern": "memfs:/x**", "max_files": 12, "max_file_age_seconds": 24, "purge_on_delete": true}]);
     process["limits"] = json!({"cpu_usage": 0, "memory_mbytes": 0, "waitfor_seconds": 5});
     let made = client.done("POST", "/api/v3/process", Some(process.clone())).await;
     assert_eq!(made["without_effect"], json!(["output[0].cleanup: is kept and cleans nothing"]));
     let config = client.get(&format!("/api/v3/process/{id}/config")).await;
-    assert_eq!((&config["output"][0]["cleanup"], &config["limits"]["waitfor_seconds"]), (&process["output"][0]["cleanup"], &json!(5)));
+    assert_eq!(
+        (&config["output"][0]["cleanup"], &config["limits"]["waitfor_seconds"]),
+        (&process["output"][0]["cleanup"], &json!(5))
+    );
     client.done("PUT", &format!("/api/v3/process/{id}/metadata/restreamer-ui"), Some(json!({"version": 1}))).await;
     let created = client.get(&format!("/api/v3/process/{id}")).await["created_at"].clone();
 

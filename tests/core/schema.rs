@@ -42,9 +42,14 @@ async fn every_route_that_is_served_is_described_and_every_described_one_is_serv
             let words = path.split('/').filter(|word| word.starts_with('{')).count();
             let named = operation["parameters"].as_array().into_iter().flatten();
             assert_eq!(named.filter(|parameter| parameter["in"] == "path").count(), words, "{name}");
-            let url = format!("{}{}", program.origin(), path.replace("{id}", "x").replace("{key}", "k").replace("{resource}", "r"));
+            let url = format!(
+                "{}{}",
+                program.origin(),
+                path.replace("{id}", "x").replace("{key}", "k").replace("{resource}", "r")
+            );
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let response = client.request(method, url).bearer_auth(program.token()).send().await.expect("it is answered");
+            let response =
+                client.request(method, url).bearer_auth(program.token()).send().await.expect("it is answered");
             let status = response.status();
             let body = response.text().await.unwrap_or_default();
             assert!(status != 405 && !body.contains("no_route"), "{name} is described and not served: {status} {body}");

@@ -31,7 +31,10 @@ async fn a_viewer_is_a_session_with_what_it_was_sent() {
     let id = session["id"].as_str().expect("text");
     assert!(id.len() < 16 && location.contains(id), "the id tells sessions apart and opens none: {id}");
     let summary = house.get("/api/v3/session").await;
-    assert_eq!((&summary["whep"]["active"]["sessions"], &summary["whep"]["active"]["max_sessions"]), (&json!(1), &json!(8)));
+    assert_eq!(
+        (&summary["whep"]["active"]["sessions"], &summary["whep"]["active"]["max_sessions"]),
+        (&json!(1), &json!(8))
+    );
     let widget = house.get("/api/v3/widget/process/cam").await;
     assert_eq!((&widget["current_sessions"], &widget["total_sessions"]), (&json!(1), &json!(1)));
     assert_eq!(figure(&house, "dragonfork_viewers ").await, 1.0);

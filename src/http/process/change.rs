@@ -154,7 +154,9 @@ pub(in crate::http) async fn json(headers: &HeaderMap, body: Body, limit: usize)
 fn changed(done: Done) -> Result<Json<Changed>, Problem> {
     match done {
         Done::Process { config, without_effect } => Ok(Json(Changed { config: *config, without_effect })),
-        Done::Plain => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the process is not told")),
+        Done::Plain => {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the process is not told"))
+        }
     }
 }
 

@@ -234,7 +234,7 @@ mod tests {
             "limits": {"cpu_usage": 50.0, "memory_mbytes": 100, "waitfor_seconds": 5}, "webrtc": {"enabled": true},
         });
         let Carried { manifest, kept, without_effect } = carried(json.clone());
-        assert_eq!(manifest.metadata.name.as_deref(), Some("restreamer-ui-ingest-3f1f6f0e-d4dd7b1f"));
+        assert_eq!(manifest.metadata.name.as_deref(), Some("restreamer-ui-ingest-3f1f6f0e-1e3a9c28"));
         assert_eq!(manifest.spec.process_id.as_deref(), Some("restreamer-ui:ingest:3f1f6f0e"));
         assert!(manifest.spec.suspend && is_managed(&manifest));
         let expected = [

@@ -111,10 +111,14 @@ pub struct Process {
     pub origin: Origin,
     /// The manifest.
     pub manifest: Arc<RestreamProcess>,
+    /// Why the manifest as it is now cannot be used; empty where it is.
+    pub refused: Vec<String>,
     /// What is seen of it.
     pub status: RestreamProcessStatus,
     /// The last lines of FFmpeg's log, redacted, oldest first.
     pub log: Arc<Vec<crate::process::LogLine>>,
+    /// How often FFmpeg ended, by cause, since the process was first seen.
+    pub ends: BTreeMap<crate::process::Cause, u64>,
     /// First accepted, unix seconds.
     pub created_at: u64,
     /// Last changed, unix seconds.

@@ -1,10 +1,10 @@
-//! WHEP, login and JWT, the process list, the player page, and the one place where errors become HTTP.
+//! WHEP, datarhei Core's API, login and JWT, the player page, and the one place where errors become HTTP.
 //!
 //! [`router`] makes the whole surface from a [`Config`], [`serve`] puts it on a listener. Every response, errors too,
 //! carries CORS headers; everything below `/api/v3` needs a token first.
 //!
-//! This room never knows how media gets to viewers: it asks [`crate::whep::Client`], and shows the controller's
-//! snapshot.
+//! This room never knows how media gets to viewers nor how a process is changed: it asks [`crate::whep::Client`] and
+//! [`crate::core::Client`], and shows the controller's snapshot.
 
 mod about;
 mod access;
@@ -16,11 +16,17 @@ mod files;
 mod ice;
 pub mod jwks;
 mod login;
+mod measure;
+mod openapi;
 mod page;
 mod problem;
 mod process;
+mod prometheus;
+mod routes;
 mod serve;
 mod session;
+mod settings;
+mod system;
 mod throttle;
 pub mod token;
 mod whep;
@@ -29,13 +35,14 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, options, post};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
 
 use crate::controller::{self, Snapshot};
+use crate::core::{self, Events};
 use crate::plan::Key;
 use crate::whep::Client;
 
@@ -43,6 +50,7 @@ pub use files::{Files, Login, LoginError, Watch};
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
+pub use settings::{MASK, Setting};
 pub use throttle::{Limit, Limits};
 
 /// What the surface is made from.
@@ -60,6 +68,18 @@ pub struct Config {
     pub whep: Option<Client>,
     /// What is shown of the processes.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The way to whatever changes processes; `None` where nothing does.
+    pub core: Option<core::Client>,
+    /// Leave out every route that changes something.
+    pub read_only: bool,
+    /// The last events of the log.
+    pub events: Events,
+    /// Figures for Prometheus are served.
+    pub metrics: bool,
+    /// They need a token that may read every process.
+    pub metrics_auth: bool,
+    /// What the program was started with.
+    pub settings: Vec<Setting>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
     /// What opens the TURN servers among them; `None` names them without credentials.
@@ -98,6 +118,11 @@ struct App {
     trusted_proxies: Vec<IpNet>,
     whep: Option<Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    core: Option<core::Client>,
+    events: Events,
+    metrics_auth: bool,
+    settings: Vec<Setting>,
+    description: OpenApi,
     ice_servers: ice::IceServers,
     strict_etag: bool,
     files: Files,
@@ -121,12 +146,19 @@ pub fn router(config: Config) -> Router {
         trusted_proxies,
         whep: client,
         snapshot,
+        core,
+        read_only,
+        events,
+        metrics,
+        metrics_auth,
+        settings,
         ice_servers,
         turn_auth,
         strict_etag,
         files,
         counter_offer,
     } = config;
+    let (routes, description) = routes::routes(routes::Served { read_only, metrics });
     let app = Arc::new(App {
         identity,
         auth,
@@ -135,34 +167,16 @@ pub fn router(config: Config) -> Router {
         trusted_proxies,
         whep: client,
         snapshot,
+        core,
+        events,
+        metrics_auth,
+        settings,
+        description,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
         files,
         counter_offer,
     });
-    let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
-    let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
-    let memory = || get(files::memory).put(files::write_memory).post(files::write_memory).delete(files::remove_memory);
-    let routes = Router::new()
-        .route("/", get(page::page))
-        .route("/ping", get(about::ping))
-        .route("/api", get(about::about))
-        .route("/api/login", post(login::login))
-        .route("/api/login/refresh", get(login::refresh))
-        .route("/api/v3/process", get(process::list))
-        .route("/api/v3/process/{id}", get(process::one))
-        .route("/api/v3/process/{id}/log", get(process::log))
-        .route("/api/v3/problem", get(process::problems))
-        .route("/memfs/{*name}", memory())
-        .route("/api/v3/fs", get(files::names))
-        .route("/api/v3/fs/{filesystem}", get(files::list))
-        .route("/api/v3/fs/{filesystem}/{*name}", get(files::file).put(files::write).delete(files::remove))
-        .route("/api/v3/session", get(session::summary))
-        .route("/api/v3/session/active", get(session::active))
-        .route("/api/v3/whep/{id}", endpoint())
-        .route("/api/v3/whep/{id}/{resource}", session())
-        .route("/api/v3/process/{id}/whep", endpoint())
-        .route("/api/v3/process/{id}/whep/{resource}", session());
     surround(routes, app)
 }
 
@@ -184,6 +198,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;
@@ -207,6 +222,11 @@ mod tests {
             trusted_proxies: Vec::new(),
             whep: None,
             snapshot,
+            core: None,
+            events: Events::new(0),
+            metrics_auth: false,
+            settings: Vec::new(),
+            description: OpenApi::default(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
             files: Files::default(),

@@ -18,14 +18,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::{self, Credentials};
+use super::desk::Desk;
 use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::settings::settings;
+use super::store::Store;
 use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
+use crate::core::{self, Events};
 use crate::gateway::{self, Gateway};
 use crate::http::{self, jwks, jwks::Jwks, jwks::Keeper};
 use crate::plan::Key;
@@ -41,8 +45,8 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 /// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
 const SHUTDOWN: Duration = Duration::from_secs(9);
 
-/// Runs until SIGINT or SIGTERM.
-pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
+/// Runs until SIGINT or SIGTERM; `events` are what is logged meanwhile.
+pub async fn standalone(config: args::Standalone, events: Events) -> anyhow::Result<()> {
     tracing::info!(application = "dragonfork", version = VERSION, variant = VARIANT, fork = FORK, "starting");
     for name in args::unsupported_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
         tracing::warn!(variable = name, "this variable is not supported and has no effect");
@@ -50,7 +54,7 @@ pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
     let signals = Signals::new()?;
     raise_descriptor_limit();
     let credentials = credentials::load(&config.credentials)?;
-    let (house, links) = House::build(&config, &credentials)?;
+    let (house, links) = House::build(&config, &credentials, events)?;
     links.print(config.api_auth_enable.then_some(&credentials))?;
     let outcome = house.run(signals).await;
     tracing::info!("ended");
@@ -68,6 +72,8 @@ struct House {
     directory: String,
     http: JoinHandle<()>,
     http_shutdown: CancellationToken,
+    /// Where clients have processes changed.
+    desk: JoinHandle<()>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     news: News,
 }
@@ -79,10 +85,11 @@ struct News {
     runs: UnboundedReceiver<(Key, runner::Event)>,
     gateway: UnboundedReceiver<gateway::Event>,
     storage: UnboundedReceiver<storage::Event>,
+    restarts: UnboundedReceiver<Key>,
 }
 
 impl House {
-    fn build(config: &args::Standalone, credentials: &Credentials) -> anyhow::Result<(Self, Links)> {
+    fn build(config: &args::Standalone, credentials: &Credentials, events: Events) -> anyhow::Result<(Self, Links)> {
         let directory = disk_directory(&config.storage_disk_dir)?;
         let (run_events, runs) = unbounded_channel();
         let (storage_events, storage_news) = unbounded_channel();
@@ -107,10 +114,17 @@ impl House {
         let listener = listen(config.address)?;
         let links = Links { address: listener.local_addr()?, announced };
         let http_shutdown = CancellationToken::new();
-        let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown, files)?;
+        let store = Store::open(&config.credentials.db_dir)?;
+        let (core, orders) = core::Client::new(store.subscribe());
+        let whep = gateway.is_some().then_some(whep);
+        let shows = Shows { whep, core, events, snapshot: shown.clone(), files };
+        let (http_config, keeper) = http_config(config, credentials, shows)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), change_sender)?;
+        let (restart, restarts) = unbounded_channel();
+        let (directory, hand) = (config.manifests.clone(), source.hand());
+        let desk = Desk { directory, hand, store, snapshot: shown, restarts: restart };
         let (observe, observations) = unbounded_channel();
         let house = Self {
             controller: Controller::new(playback),
@@ -121,8 +135,9 @@ impl House {
             directory: folder,
             http,
             http_shutdown,
+            desk: tokio::spawn(desk.run(orders)),
             snapshot,
-            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news },
+            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news, restarts },
         };
         Ok((house, links))
     }
@@ -154,7 +169,12 @@ impl House {
             };
             let now = Timestamp::now;
             tokio::select! {
-                Some(change) = self.news.changes.recv() => self.controller.handle_change(change, now()),
+                Some(change) = self.news.changes.recv() => {
+                    self.controller.handle_change(change, now());
+                    // Clients wait for what comes of their orders.
+                    show_at = Some(Instant::now());
+                }
+                Some(key) = self.news.restarts.recv() => self.controller.handle_restart(&key, now()),
                 Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
                 Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
                 Some(event) = self.news.gateway.recv() => self.handle_gateway(event),
@@ -165,6 +185,7 @@ impl House {
                 () = self.storage.ended() => bail!("the housekeeper of the filesystems ended"),
                 () = self.source.ended() => bail!("the watch over the manifest directory ended"),
                 ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended"))?,
+                ended = &mut self.desk => ended.context("the desk of changes failed").and_then(|()| bail!("the desk ended"))?,
                 () = show => {
                     show_at = None;
                     self.snapshot.send_replace(Arc::new(self.controller.snapshot()));
@@ -214,9 +235,10 @@ impl House {
         self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
     }
 
-    /// In this order: nothing new is started, FFmpeg ends, viewers are told, HTTP ends.
+    /// In this order: nothing is changed any more, nothing new is started, FFmpeg ends, viewers are told, HTTP ends.
     async fn shutdown(self) {
-        let Self { keepers, gateway, source, http, http_shutdown, .. } = self;
+        let Self { keepers, gateway, source, http, http_shutdown, desk, .. } = self;
+        desk.abort();
         source.shutdown().await;
         keepers.shutdown().await;
         if let Some(gateway) = gateway {
@@ -301,14 +323,22 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
     }
 }
 
+/// What HTTP shows, and whom it asks.
+struct Shows {
+    whep: Option<whep::Client>,
+    core: core::Client,
+    events: Events,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    files: http::Files,
+}
+
 fn http_config(
     config: &args::Standalone,
     credentials: &Credentials,
-    whep: Option<whep::Client>,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    files: http::Files,
+    shows: Shows,
 ) -> anyhow::Result<(http::Config, Option<Keeper>)> {
     let access = &config.access;
+    let Shows { whep, core, events, snapshot, files } = shows;
     let (auth, keeper) = if config.api_auth_enable {
         let auth = http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?;
         match jwks_settings(access).map(Jwks::new).transpose()? {
@@ -335,6 +365,12 @@ fn http_config(
         trusted_proxies: access.api_trusted_proxies.clone(),
         whep,
         snapshot,
+        core: Some(core),
+        read_only: config.api_read_only,
+        events,
+        metrics: config.metrics_enable_prometheus,
+        metrics_auth: config.metrics_auth,
+        settings: settings(config, credentials),
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,

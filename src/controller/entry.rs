@@ -1,5 +1,6 @@
 //! One process: what is wanted of it and what was seen of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +31,7 @@ pub struct Entry {
     pub seen: Observed,
     conditions: Vec<Condition>,
     log: Arc<Vec<LogLine>>,
+    ends: BTreeMap<Cause, u64>,
     created_at: Timestamp,
     updated_at: Timestamp,
     state_since: Timestamp,
@@ -79,6 +81,7 @@ impl Entry {
             seen: Observed::default(),
             conditions: Vec::new(),
             log: Arc::default(),
+            ends: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             state_since: now,
@@ -123,6 +126,13 @@ impl Entry {
         }
     }
 
+    /// Takes that FFmpeg shall begin anew; the step that it needs, if any is to run.
+    pub fn handle_restart(&mut self, now: Timestamp) -> Option<Step> {
+        let plan = self.plan.clone()?;
+        self.set_state(State::Starting, now);
+        Some(Step::Replace(plan))
+    }
+
     /// Whether FFmpeg would write files below this folder if it ran.
     pub fn wants_to_write_below(&self, folder: &str) -> bool {
         self.proven.as_ref().is_some_and(|plan| !plan.suspended && plan.writes_below(folder))
@@ -163,6 +173,9 @@ impl Entry {
         if let Event::Log(lines) = event {
             self.log = lines;
             return;
+        }
+        if let Event::Ended { exit, .. } = &event {
+            *self.ends.entry(exit.cause).or_default() += 1;
         }
         if self.plan.is_none() {
             return;
@@ -213,8 +226,10 @@ impl Entry {
             key: key.clone(),
             origin: self.origin.clone(),
             manifest: self.manifest.clone(),
+            refused: self.refused.clone(),
             status: self.status(key, playback),
             log: self.log.clone(),
+            ends: self.ends.clone(),
             created_at: unix(self.created_at),
             updated_at: unix(self.updated_at),
             state_since: unix(self.state_since),

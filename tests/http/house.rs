@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use dragonfork::controller::{Origin, Problem, Process, Snapshot};
+use dragonfork::core::Events;
 use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
@@ -147,6 +148,12 @@ impl House {
             trusted_proxies: wishes.trusted_proxies,
             whep,
             snapshot: shown,
+            core: None,
+            read_only: false,
+            events: Events::new(0),
+            metrics: true,
+            metrics_auth: false,
+            settings: Vec::new(),
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
@@ -278,8 +285,10 @@ pub fn process(id: &str, spec: &Value, status: RestreamProcessStatus) -> Process
         key: Key::new(id),
         origin: Origin(format!("{id}.yaml")),
         manifest: Arc::new(RestreamProcess::new(id, spec)),
+        refused: Vec::new(),
         status,
         log: Arc::new(vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }]),
+        ends: BTreeMap::new(),
         created_at: 1_700_000_000,
         updated_at: 1_700_000_001,
         state_since: 1_700_000_002,

@@ -1,0 +1,142 @@
+//! The configuration as HTTP shows it: datarhei's paths, and no secret.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::credentials::Credentials;
+use crate::args;
+use crate::http::{MASK, Setting};
+
+/// What the program was started with.
+pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting> {
+    let args::Standalone {
+        manifests,
+        address,
+        api_auth_enable,
+        credentials: args::Credentials { db_dir, api_auth_username: _, api_auth_password: _, api_auth_jwt_secret: _ },
+        access,
+        api_read_only,
+        metrics_enable_prometheus,
+        metrics_auth,
+        ffmpeg_binary,
+        storage_disk_dir,
+        storage,
+        webrtc_enable,
+        webrtc_address,
+        webrtc_announce,
+        webrtc_announce_interval,
+        webrtc_tcp,
+        webrtc_ice_lite,
+        webrtc_ice_servers,
+        turn: _, // It holds what opens the relays.
+        webrtc_max_viewers,
+        webrtc_max_viewers_per_stream,
+        webrtc_strict_etag,
+        webrtc_counter_offer,
+        log_level,
+        log_format,
+        log_max_lines,
+    } = config;
+    let mut rows = vec![
+        ("id", "CORE_ID", json!(credentials.id)),
+        ("address", "CORE_ADDRESS", json!(address.to_string())),
+        ("manifests.dir", "CORE_MANIFESTS_DIR", path(manifests)),
+        ("log.level", "CORE_LOG_LEVEL", word(log_level)),
+        ("log.format", "CORE_LOG_FORMAT", word(log_format)),
+        ("log.max_lines", "CORE_LOG_MAX_LINES", json!(log_max_lines)),
+        ("db.dir", "CORE_DB_DIR", path(db_dir)),
+        ("api.read_only", "CORE_API_READ_ONLY", json!(api_read_only)),
+        ("api.auth.enable", "CORE_API_AUTH_ENABLE", json!(api_auth_enable)),
+        ("api.auth.username", "CORE_API_AUTH_USERNAME", json!(credentials.username)),
+        ("api.auth.password", "CORE_API_AUTH_PASSWORD", json!(MASK)),
+        ("api.auth.jwt.secret", "CORE_API_AUTH_JWT_SECRET", json!(MASK)),
+        ("metrics.enable_prometheus", "CORE_METRICS_ENABLE_PROMETHEUS", json!(metrics_enable_prometheus)),
+        ("metrics.auth", "CORE_METRICS_AUTH", json!(metrics_auth)),
+        ("storage.disk.dir", "CORE_STORAGE_DISK_DIR", path(storage_disk_dir)),
+        ("ffmpeg.binary", "CORE_FFMPEG_BINARY", path(ffmpeg_binary)),
+        ("webrtc.enable", "CORE_WEBRTC_ENABLE", json!(webrtc_enable)),
+        ("webrtc.address", "CORE_WEBRTC_ADDRESS", json!(webrtc_address.to_string())),
+        ("webrtc.announce", "CORE_WEBRTC_ANNOUNCE", json!(webrtc_announce)),
+        ("webrtc.announce_interval", "CORE_WEBRTC_ANNOUNCE_INTERVAL", json!(webrtc_announce_interval)),
+        ("webrtc.tcp", "CORE_WEBRTC_TCP", json!(webrtc_tcp)),
+        ("webrtc.ice_lite", "CORE_WEBRTC_ICE_LITE", json!(webrtc_ice_lite)),
+        ("webrtc.ice_servers", "CORE_WEBRTC_ICE_SERVERS", json!(webrtc_ice_servers)),
+        ("webrtc.max_viewers", "CORE_WEBRTC_MAX_VIEWERS", json!(webrtc_max_viewers)),
+        ("webrtc.max_viewers_per_stream", "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", json!(webrtc_max_viewers_per_stream)),
+        ("webrtc.strict_etag", "CORE_WEBRTC_STRICT_ETAG", json!(webrtc_strict_etag)),
+        ("webrtc.counter_offer", "CORE_WEBRTC_COUNTER_OFFER", json!(webrtc_counter_offer)),
+    ];
+    rows.extend(limits(access));
+    rows.extend(files(storage));
+    let is_set = |variable: &str| std::env::var_os(variable).is_some();
+    rows.into_iter().map(|(path, variable, value)| Setting { path, value, is_override: is_set(variable) }).collect()
+}
+
+type Row = (&'static str, &'static str, Value);
+
+fn limits(access: &args::Access) -> [Row; 5] {
+    let args::Access {
+        // Whose tokens are taken too is no setting of datarhei's.
+        api_auth_jwks: _,
+        api_auth_jwks_issuer: _,
+        api_auth_jwks_audience: _,
+        api_auth_jwks_algorithms: _,
+        api_login_burst,
+        api_logins_per_minute,
+        api_trusted_proxies,
+        webrtc_offer_burst,
+        webrtc_offers_per_minute,
+    } = access;
+    let proxies: Vec<String> = api_trusted_proxies.iter().map(ToString::to_string).collect();
+    [
+        ("api.login_burst", "CORE_API_LOGIN_BURST", json!(api_login_burst)),
+        ("api.logins_per_minute", "CORE_API_LOGINS_PER_MINUTE", json!(api_logins_per_minute)),
+        ("api.trusted_proxies", "CORE_API_TRUSTED_PROXIES", json!(proxies)),
+        ("webrtc.offer_burst", "CORE_WEBRTC_OFFER_BURST", json!(webrtc_offer_burst)),
+        ("webrtc.offers_per_minute", "CORE_WEBRTC_OFFERS_PER_MINUTE", json!(webrtc_offers_per_minute)),
+    ]
+}
+
+fn files(storage: &args::Storage) -> [Row; 10] {
+    let args::Storage {
+        storage_disk_max_size_mbytes,
+        storage_memory_max_size_mbytes,
+        storage_memory_purge,
+        storage_memory_auth_enable,
+        storage_memory_auth_username,
+        storage_memory_auth_password: _,
+        storage_cors_origins,
+        sessions_enable,
+        sessions_ip_ignorelist,
+        sessions_session_timeout_sec,
+    } = storage;
+    let origins: Vec<String> = storage_cors_origins.iter().map(ToString::to_string).collect();
+    let ignored: Vec<String> =
+        sessions_ip_ignorelist.iter().filter_map(|ignored| ignored.0).map(|network| network.to_string()).collect();
+    [
+        ("storage.disk.max_size_mbytes", "CORE_STORAGE_DISK_MAX_SIZE_MBYTES", json!(storage_disk_max_size_mbytes)),
+        (
+            "storage.memory.max_size_mbytes",
+            "CORE_STORAGE_MEMORY_MAX_SIZE_MBYTES",
+            json!(storage_memory_max_size_mbytes),
+        ),
+        ("storage.memory.purge", "CORE_STORAGE_MEMORY_PURGE", json!(storage_memory_purge)),
+        ("storage.memory.auth.enable", "CORE_STORAGE_MEMORY_AUTH_ENABLE", json!(storage_memory_auth_enable)),
+        ("storage.memory.auth.username", "CORE_STORAGE_MEMORY_AUTH_USERNAME", json!(storage_memory_auth_username)),
+        ("storage.memory.auth.password", "CORE_STORAGE_MEMORY_AUTH_PASSWORD", json!(MASK)),
+        ("storage.cors.origins", "CORE_STORAGE_CORS_ORIGINS", json!(origins)),
+        ("sessions.enable", "CORE_SESSIONS_ENABLE", json!(sessions_enable)),
+        ("sessions.ip_ignorelist", "CORE_SESSIONS_IP_IGNORELIST", json!(ignored)),
+        ("sessions.session_timeout_sec", "CORE_SESSIONS_SESSION_TIMEOUT_SEC", json!(sessions_session_timeout_sec)),
+    ]
+}
+
+fn path(path: &Path) -> Value {
+    json!(path.display().to_string())
+}
+
+/// The word of the command line for a value.
+fn word(value: &impl clap::ValueEnum) -> Value {
+    json!(value.to_possible_value().map(|value| value.get_name().to_owned()))
+}

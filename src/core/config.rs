@@ -120,6 +120,10 @@ pub enum ReadError {
 
 /// Reads a process; null is absent. Beside it comes what was sent and is not known here, each by its path.
 pub fn read_config(mut json: Value) -> Result<(Config, Vec<String>), ReadError> {
+    if !json.is_object() {
+        // A list of its fields in order would be read as well.
+        return Err(ReadError::Shape("an object is needed".into()));
+    }
     drop_nulls(&mut json);
     let mut config: Config =
         serde_json::from_value(json.clone()).map_err(|error| ReadError::Shape(error.to_string()))?;

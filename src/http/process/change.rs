@@ -10,10 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Id, Path, id_of};
 use crate::core::{Client, Command, Config, Done, Order, Refusal};
-use crate::http::access::Access;
-use crate::http::problem::Problem;
-use crate::http::token::Action;
-use crate::http::{App, Shared, body};
+use crate::http::{App, Shared, access::Access, body, problem::Problem, token::Action};
 
 /// Octets of a process at most.
 const MAX_PROCESS: usize = 1 << 20;

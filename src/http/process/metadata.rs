@@ -10,10 +10,7 @@ use serde_json::{Map, Value};
 use super::change::{core, json};
 use super::{Id, Path, find, kept, unknown};
 use crate::core::Order;
-use crate::http::Shared;
-use crate::http::access::Access;
-use crate::http::problem::Problem;
-use crate::http::token::Action;
+use crate::http::{Shared, access::Access, problem::Problem, token::Action};
 
 /// Octets of one value at most.
 const MAX_VALUE: usize = 1 << 20;

@@ -78,8 +78,8 @@ pub struct Config {
     pub metrics: bool,
     /// They need a token that may read every process.
     pub metrics_auth: bool,
-    /// What the program was started with.
-    pub settings: Vec<Setting>,
+    /// What of the configuration holds.
+    pub settings: watch::Receiver<Arc<Vec<Setting>>>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
     /// What opens the TURN servers among them; `None` names them without credentials.
@@ -121,7 +121,7 @@ struct App {
     core: Option<core::Client>,
     events: Events,
     metrics_auth: bool,
-    settings: Vec<Setting>,
+    settings: watch::Receiver<Arc<Vec<Setting>>>,
     description: OpenApi,
     ice_servers: ice::IceServers,
     strict_etag: bool,
@@ -225,7 +225,7 @@ mod tests {
             core: None,
             events: Events::new(0),
             metrics_auth: false,
-            settings: Vec::new(),
+            settings: watch::channel(Arc::default()).1,
             description: OpenApi::default(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,

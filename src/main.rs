@@ -13,10 +13,10 @@ fn main() -> ExitCode {
     let outcome = match Command::parse().mode {
         Mode::Standalone(config) => {
             let events = Events::new(config.log_max_lines as usize);
-            telemetry::start(config.log_level, config.log_format, events.clone());
+            let verbosity = telemetry::start(config.log_level, config.log_format, events.clone());
             tokio::runtime::Runtime::new()
                 .map_err(anyhow::Error::from)
-                .and_then(|tokio| tokio.block_on(app::standalone(*config, events)))
+                .and_then(|tokio| tokio.block_on(app::standalone(*config, events, verbosity)))
         }
         Mode::Play(config) => tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)

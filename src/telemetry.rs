@@ -7,14 +7,37 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::args::{LogFormat, LogLevel};
 use crate::core::{Event, Events};
 
+/// How much is logged, which can change.
+#[derive(Clone)]
+pub struct Verbosity(Handle<EnvFilter, Registry>);
+
+impl Verbosity {
+    /// Logs so much from now on.
+    pub fn set(&self, level: LogLevel) {
+        self.0.reload(filter(level)).expect("the log is there as long as the program");
+    }
+}
+
 /// Begins to log, and keeps the last events. To be called once.
-pub fn start(level: LogLevel, format: LogFormat, events: Events) {
+pub fn start(level: LogLevel, format: LogFormat, events: Events) -> Verbosity {
+    let (filter, verbosity) = reload::Layer::new(filter(level));
+    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let output = match format {
+        LogFormat::Text => output.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => output.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(output).with(Keep(events)).init();
+    Verbosity(verbosity)
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
     let level = match level {
         LogLevel::Silent => "off",
         LogLevel::Error => "error",
@@ -25,13 +48,7 @@ pub fn start(level: LogLevel, format: LogFormat, events: Events) {
     };
     // Libraries speak of what this program says better itself.
     let libraries = if level == "off" { "off" } else { "error" };
-    let filter = EnvFilter::new(format!("{libraries},dragonfork={level}"));
-    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let output = match format {
-        LogFormat::Text => output.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => output.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(output).with(Keep(events)).init();
+    EnvFilter::new(format!("{libraries},dragonfork={level}"))
 }
 
 /// Keeps the last events.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 use tokio::sync::watch;
 
+use super::settings::Settings;
 use super::store::Store;
 use crate::controller::{Process, Snapshot};
 use crate::core::{
@@ -32,6 +33,8 @@ pub struct Desk {
     pub hand: Hand,
     /// What is kept beside the manifests.
     pub store: Store,
+    /// What of the configuration holds.
+    pub settings: Settings,
     /// What is shown of the processes.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Processes whose FFmpeg is to begin anew.
@@ -61,6 +64,10 @@ impl Desk {
             Order::Delete { id } => self.delete(&id).await,
             Order::Command { id, command } => self.command(&id, command).await,
             Order::Remember { process, key, value } => self.remember(process, key, value),
+            Order::Configure(changes) => {
+                changes.into_iter().try_for_each(|(path, value)| self.settings.change(&path, value))?;
+                Ok(Done::Plain)
+            }
             Order::Reload => {
                 self.hand.believe(Vec::new()).await;
                 Ok(Done::Plain)

@@ -1,15 +1,57 @@
 //! The configuration as HTTP shows it: datarhei's paths, and no secret.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::credentials::Credentials;
-use crate::args;
+use crate::args::{self, LogLevel};
+use crate::core::Refusal;
 use crate::http::{MASK, Setting};
+use crate::telemetry::Verbosity;
 
-/// What the program was started with.
-pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting> {
+/// Path of the one setting that can change while the program runs.
+const LOG_LEVEL: &str = "log.level";
+
+/// What holds, and the way to what can change of it.
+pub struct Settings {
+    shown: watch::Sender<Arc<Vec<Setting>>>,
+    verbosity: Verbosity,
+}
+
+impl Settings {
+    /// What the program was started with.
+    pub fn new(config: &args::Standalone, credentials: &Credentials, verbosity: Verbosity) -> Self {
+        Self { shown: watch::Sender::new(Arc::new(settings(config, credentials))), verbosity }
+    }
+
+    /// Who wants to see what holds.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Vec<Setting>>> {
+        self.shown.subscribe()
+    }
+
+    /// Lets a setting be so until the program ends.
+    pub fn change(&self, path: &str, value: Value) -> Result<(), Refusal> {
+        let refused = || Refusal::Refused(vec![format!("{path}: cannot be {value} while the program runs")]);
+        let level = value.as_str().filter(|_| path == LOG_LEVEL).ok_or_else(refused)?;
+        self.verbosity.set(LogLevel::from_str(level, false).map_err(|_| refused())?);
+        tracing::info!(setting = path, %value, "a client changed the configuration");
+        self.shown.send_modify(|shown| {
+            let mut settings = Vec::clone(shown);
+            settings
+                .iter_mut()
+                .filter(|setting| setting.path == path)
+                .for_each(|setting| setting.value = value.clone());
+            *shown = Arc::new(settings);
+        });
+        Ok(())
+    }
+}
+
+fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting> {
     let args::Standalone {
         manifests,
         address,
@@ -42,7 +84,7 @@ pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Set
         ("id", "CORE_ID", json!(credentials.id)),
         ("address", "CORE_ADDRESS", json!(address.to_string())),
         ("manifests.dir", "CORE_MANIFESTS_DIR", path(manifests)),
-        ("log.level", "CORE_LOG_LEVEL", word(log_level)),
+        (LOG_LEVEL, "CORE_LOG_LEVEL", word(log_level)),
         ("log.format", "CORE_LOG_FORMAT", word(log_format)),
         ("log.max_lines", "CORE_LOG_MAX_LINES", json!(log_max_lines)),
         ("db.dir", "CORE_DB_DIR", path(db_dir)),
@@ -70,7 +112,13 @@ pub fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Set
     rows.extend(limits(access));
     rows.extend(files(storage));
     let is_set = |variable: &str| std::env::var_os(variable).is_some();
-    rows.into_iter().map(|(path, variable, value)| Setting { path, value, is_override: is_set(variable) }).collect()
+    let setting = |(path, variable, value): Row| Setting {
+        path,
+        value,
+        is_override: is_set(variable),
+        choices: if path == LOG_LEVEL { LogLevel::value_variants().iter().map(word).collect() } else { Vec::new() },
+    };
+    rows.into_iter().map(setting).collect()
 }
 
 type Row = (&'static str, &'static str, Value);
@@ -137,6 +185,6 @@ fn path(path: &Path) -> Value {
 }
 
 /// The word of the command line for a value.
-fn word(value: &impl clap::ValueEnum) -> Value {
+fn word(value: &impl ValueEnum) -> Value {
     json!(value.to_possible_value().map(|value| value.get_name().to_owned()))
 }

@@ -23,7 +23,7 @@ use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
-use super::settings::settings;
+use super::settings::Settings;
 use super::store::Store;
 use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
@@ -38,6 +38,7 @@ use crate::rtp::Codec;
 use crate::runner::{self, Runner};
 use crate::source;
 use crate::storage::{self, Storage};
+use crate::telemetry::Verbosity;
 use crate::whep;
 
 /// What is shown is renewed at most this often.
@@ -46,7 +47,7 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 const SHUTDOWN: Duration = Duration::from_secs(9);
 
 /// Runs until SIGINT or SIGTERM; `events` are what is logged meanwhile.
-pub async fn standalone(config: args::Standalone, events: Events) -> anyhow::Result<()> {
+pub async fn standalone(config: args::Standalone, events: Events, verbosity: Verbosity) -> anyhow::Result<()> {
     tracing::info!(application = "dragonfork", version = VERSION, variant = VARIANT, fork = FORK, "starting");
     for name in args::unsupported_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
         tracing::warn!(variable = name, "this variable is not supported and has no effect");
@@ -54,7 +55,8 @@ pub async fn standalone(config: args::Standalone, events: Events) -> anyhow::Res
     let signals = Signals::new()?;
     raise_descriptor_limit();
     let credentials = credentials::load(&config.credentials)?;
-    let (house, links) = House::build(&config, &credentials, events)?;
+    let settings = Settings::new(&config, &credentials, verbosity);
+    let (house, links) = House::build(&config, &credentials, events, settings)?;
     links.print(config.api_auth_enable.then_some(&credentials))?;
     let outcome = house.run(signals).await;
     tracing::info!("ended");
@@ -89,18 +91,23 @@ struct News {
 }
 
 impl House {
-    fn build(config: &args::Standalone, credentials: &Credentials, events: Events) -> anyhow::Result<(Self, Links)> {
+    fn build(
+        config: &args::Standalone,
+        credentials: &Credentials,
+        events: Events,
+        settings: Settings,
+    ) -> anyhow::Result<(Self, Links)> {
         let directory = disk_directory(&config.storage_disk_dir)?;
         let (run_events, runs) = unbounded_channel();
         let (storage_events, storage_news) = unbounded_channel();
         let (storage, files) = files::start(&config.storage, &directory, credentials, storage_events)?;
         let folder = directory.display().to_string();
-        let settings = runner::Settings {
+        let running = runner::Settings {
             ffmpeg: config.ffmpeg_binary.clone(),
             directory,
             environment: environment(std::env::vars_os()),
         };
-        let runner = Arc::new(Runner::new(settings, run_events)?);
+        let runner = Arc::new(Runner::new(running, run_events)?);
         let (whep, requests) = whep::Client::new();
         let (gateway_events, gateway_news) = unbounded_channel();
         let gateway = match config.webrtc_enable {
@@ -117,14 +124,14 @@ impl House {
         let store = Store::open(&config.credentials.db_dir)?;
         let (core, orders) = core::Client::new(store.subscribe());
         let whep = gateway.is_some().then_some(whep);
-        let shows = Shows { whep, core, events, snapshot: shown.clone(), files };
+        let shows = Shows { whep, core, events, snapshot: shown.clone(), files, settings: settings.subscribe() };
         let (http_config, keeper) = http_config(config, credentials, shows)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), change_sender)?;
         let (restart, restarts) = unbounded_channel();
         let (directory, hand) = (config.manifests.clone(), source.hand());
-        let desk = Desk { directory, hand, store, snapshot: shown, restarts: restart };
+        let desk = Desk { directory, hand, store, settings, snapshot: shown, restarts: restart };
         let (observe, observations) = unbounded_channel();
         let house = Self {
             controller: Controller::new(playback),
@@ -330,6 +337,7 @@ struct Shows {
     events: Events,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     files: http::Files,
+    settings: watch::Receiver<Arc<Vec<http::Setting>>>,
 }
 
 fn http_config(
@@ -338,7 +346,7 @@ fn http_config(
     shows: Shows,
 ) -> anyhow::Result<(http::Config, Option<Keeper>)> {
     let access = &config.access;
-    let Shows { whep, core, events, snapshot, files } = shows;
+    let Shows { whep, core, events, snapshot, files, settings } = shows;
     let (auth, keeper) = if config.api_auth_enable {
         let auth = http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?;
         match jwks_settings(access).map(Jwks::new).transpose()? {
@@ -370,7 +378,7 @@ fn http_config(
         events,
         metrics: config.metrics_enable_prometheus,
         metrics_auth: config.metrics_auth,
-        settings: settings(config, credentials),
+        settings,
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,

@@ -41,6 +41,8 @@ pub enum Order {
         /// What.
         value: Value,
     },
+    /// Let these settings be so until the program ends, each by its path such as `log.level`.
+    Configure(Vec<(String, Value)>),
     /// Look at the manifests again.
     Reload,
 }

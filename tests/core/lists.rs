@@ -102,7 +102,7 @@ async fn figures_are_described_and_asked_for_by_name() {
 }
 
 #[tokio::test]
-async fn the_configuration_is_shown_without_secrets_and_never_changed() {
+async fn the_configuration_is_shown_without_secrets_and_changed_where_it_can_be() {
     let program = Program::start_with(&[], &[("CORE_WEBRTC_TURN_SECRET", "north wind")]).await;
     let client = Client::login(&program).await;
     let config = client.get("/api/v3/config").await;
@@ -113,8 +113,17 @@ async fn the_configuration_is_shown_without_secrets_and_never_changed() {
     assert!(config["overrides"].as_array().expect("a list").contains(&json!("db.dir")), "{config}");
     assert_eq!(client.done("PUT", "/api/v3/config", Some(config["config"].clone())).await, "OK");
     let mut other = config["config"].clone();
-    other["log"]["level"] = json!("debug");
+    (other["log"]["format"], other["log"]["level"]) = (json!("text"), json!("error"));
     let (status, answer) = client.ask("PUT", "/api/v3/config", Some(other)).await;
-    assert_eq!((status, &answer["log.level"]), (409, &json!(["cannot be changed while the program runs"])));
+    assert_eq!((status, &answer["log.format"]), (409, &json!(["cannot be changed while the program runs"])));
+    assert_eq!(client.get("/api/v3/config").await["config"]["log"]["level"], "info", "all of it or nothing");
+    let (status, answer) = client.ask("PUT", "/api/v3/config", Some(json!({"log": {"level": "loud"}}))).await;
+    assert!(status == 409 && answer["log.level"][0].as_str().is_some_and(|why| why.contains("\"debug\"")), "{answer}");
+    assert_eq!(client.done("PUT", "/api/v3/config", Some(json!({"log": {"level": "error"}}))).await, "OK");
+    assert_eq!(client.get("/api/v3/config").await["config"]["log"]["level"], "error");
+    let told = client.get("/api/v3/log").await.as_array().map_or(0, Vec::len);
+    client.done("POST", "/api/v3/process", Some(picture("quiet"))).await;
+    client.until_exec("quiet", "running").await;
+    assert_eq!(client.get("/api/v3/log").await.as_array().map_or(0, Vec::len), told, "only errors are logged");
     assert_eq!(client.get("/api/v3/config/reload").await, "OK");
 }

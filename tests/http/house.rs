@@ -153,7 +153,7 @@ impl House {
             events: Events::new(0),
             metrics: true,
             metrics_auth: false,
-            settings: Vec::new(),
+            settings: watch::channel(Arc::default()).1,
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,

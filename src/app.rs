@@ -1,12 +1,15 @@
 //! The composition root of each mode: the only place where IO rooms meet.
 
 mod credentials;
+mod desk;
 mod files;
 mod keepers;
 mod links;
 mod listen;
 mod play;
+mod settings;
 mod standalone;
+mod store;
 mod surroundings;
 mod token;
 mod turn;

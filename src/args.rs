@@ -59,6 +59,15 @@ pub struct Standalone {
     /// Whose tokens are taken too, and how often somebody may ask.
     #[command(flatten)]
     pub access: Access,
+    /// Leave out every route that changes something; the manifest directory alone says what runs.
+    #[arg(long, env = "CORE_API_READ_ONLY", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
+    pub api_read_only: bool,
+    /// Figures for Prometheus at `/metrics`.
+    #[arg(long, env = "CORE_METRICS_ENABLE_PROMETHEUS", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub metrics_enable_prometheus: bool,
+    /// A token that may read every process is needed for them.
+    #[arg(long, env = "CORE_METRICS_AUTH", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
+    pub metrics_auth: bool,
     /// FFmpeg's name or path.
     #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
     pub ffmpeg_binary: PathBuf,
@@ -119,6 +128,9 @@ pub struct Standalone {
     /// How it is logged.
     #[arg(long, env = "CORE_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Events that `GET /api/v3/log` gives.
+    #[arg(long, env = "CORE_LOG_MAX_LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000), value_name = "N")]
+    pub log_max_lines: u32,
 }
 
 /// Who may log in and what signs the tokens.

@@ -141,6 +141,8 @@ pub struct Process {
     pub origin: Origin,
     /// The manifest.
     pub manifest: Arc<RestreamProcess>,
+    /// Why the manifest as it is now cannot be used; empty where it is.
+    pub refused: Vec<String>,
     /// What is seen of it.
     pub status: RestreamProcessStatus,
     /// The last lines of FFmpeg's log, redacted, oldest first.
@@ -149,6 +151,8 @@ pub struct Process {
     pub live: Live,
     /// Reports of its runs, kept over changes of the manifest.
     pub reports: Reports,
+    /// How often FFmpeg ended, by cause, since the process was first seen.
+    pub ends: BTreeMap<crate::process::Cause, u64>,
     /// First accepted, unix seconds.
     pub created_at: u64,
     /// Last changed, unix seconds.

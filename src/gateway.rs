@@ -193,7 +193,8 @@ impl Gateway {
         let totals = Arc::new(Totals::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let (media, mut threads) = media::start(threads, &port, &totals, &events)?;
-        let (control, waker) = control::Control::new(config, (port, datagrams, tcp), &announced, inbox, events, media)?;
+        let (control, waker) =
+            control::Control::new(config, (port, datagrams, tcp), &announced, inbox, events, media, totals.clone())?;
         let handle = Handle { commands, waker: Arc::new(waker) };
         threads.push(std::thread::Builder::new().name("webrtc".into()).spawn(move || control.run())?);
         let lookups = announce::Lookups::start(local, config, &announced, handle.clone())?;

@@ -1,10 +1,10 @@
-//! WHEP, login and JWT, the process list, the player page, and the one place where errors become HTTP.
+//! WHEP, datarhei Core's API, login and JWT, the player page, and the one place where errors become HTTP.
 //!
 //! [`router`] makes the whole surface from a [`Config`], [`serve`] puts it on a listener. Every response, errors too,
 //! carries CORS headers; everything below `/api/v3` needs a token first.
 //!
-//! This room never knows how media gets to viewers: it asks [`crate::whep::Client`], and shows the controller's
-//! snapshot.
+//! This room never knows how media gets to viewers nor how a process is changed: it asks [`crate::whep::Client`] and
+//! [`crate::core::Client`], and shows the controller's snapshot.
 
 mod about;
 mod access;
@@ -16,26 +16,34 @@ mod files;
 mod ice;
 pub mod jwks;
 mod login;
+mod measure;
+mod openapi;
 mod page;
 mod problem;
 mod process;
+mod prometheus;
+mod routes;
 mod serve;
 mod session;
+mod settings;
+mod system;
 mod throttle;
 pub mod token;
 mod whep;
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, options, post};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
 
 use crate::controller::{self, Snapshot};
+use crate::core::{self, Events};
 use crate::plan::Key;
 use crate::whep::Client;
 
@@ -43,6 +51,7 @@ pub use files::{Files, Login, LoginError, Watch};
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
+pub use settings::{MASK, Setting};
 pub use throttle::{Limit, Limits};
 
 /// What the surface is made from.
@@ -60,6 +69,18 @@ pub struct Config {
     pub whep: Option<Client>,
     /// What is shown of the processes.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The way to whatever changes processes; `None` where nothing does.
+    pub core: Option<core::Client>,
+    /// Leave out every route that changes something.
+    pub read_only: bool,
+    /// The last events of the log.
+    pub events: Events,
+    /// Figures for Prometheus are served.
+    pub metrics: bool,
+    /// They need a token that may read every process.
+    pub metrics_auth: bool,
+    /// What of the configuration holds.
+    pub settings: watch::Receiver<Arc<Vec<Setting>>>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
     pub ice_servers: Vec<String>,
     /// What opens the TURN servers among them; `None` names them without credentials.
@@ -70,6 +91,8 @@ pub struct Config {
     pub files: Files,
     /// Answer an offer without a common codec with a counter-offer; else with a problem.
     pub counter_offer: bool,
+    /// What clients take for 100 % of the CPU.
+    pub cores: NonZero<usize>,
 }
 
 /// Who answers, in `GET /api`.
@@ -98,10 +121,16 @@ struct App {
     trusted_proxies: Vec<IpNet>,
     whep: Option<Client>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    core: Option<core::Client>,
+    events: Events,
+    metrics_auth: bool,
+    settings: watch::Receiver<Arc<Vec<Setting>>>,
+    description: OpenApi,
     ice_servers: ice::IceServers,
     strict_etag: bool,
     files: Files,
     counter_offer: bool,
+    cores: NonZero<usize>,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -121,12 +150,20 @@ pub fn router(config: Config) -> Router {
         trusted_proxies,
         whep: client,
         snapshot,
+        core,
+        read_only,
+        events,
+        metrics,
+        metrics_auth,
+        settings,
         ice_servers,
         turn_auth,
         strict_etag,
         files,
         counter_offer,
+        cores,
     } = config;
+    let (routes, description) = routes::routes(routes::Served { read_only, metrics });
     let app = Arc::new(App {
         identity,
         auth,
@@ -135,34 +172,17 @@ pub fn router(config: Config) -> Router {
         trusted_proxies,
         whep: client,
         snapshot,
+        core,
+        events,
+        metrics_auth,
+        settings,
+        description,
         ice_servers: ice::IceServers::new(ice_servers, turn_auth),
         strict_etag,
         files,
         counter_offer,
+        cores,
     });
-    let endpoint = || options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
-    let session = || options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
-    let memory = || get(files::memory).put(files::write_memory).post(files::write_memory).delete(files::remove_memory);
-    let routes = Router::new()
-        .route("/", get(page::page))
-        .route("/ping", get(about::ping))
-        .route("/api", get(about::about))
-        .route("/api/login", post(login::login))
-        .route("/api/login/refresh", get(login::refresh))
-        .route("/api/v3/process", get(process::list))
-        .route("/api/v3/process/{id}", get(process::one))
-        .route("/api/v3/process/{id}/log", get(process::log))
-        .route("/api/v3/problem", get(process::problems))
-        .route("/memfs/{*name}", memory())
-        .route("/api/v3/fs", get(files::names))
-        .route("/api/v3/fs/{filesystem}", get(files::list))
-        .route("/api/v3/fs/{filesystem}/{*name}", get(files::file).put(files::write).delete(files::remove))
-        .route("/api/v3/session", get(session::summary))
-        .route("/api/v3/session/active", get(session::active))
-        .route("/api/v3/whep/{id}", endpoint())
-        .route("/api/v3/whep/{id}/{resource}", session())
-        .route("/api/v3/process/{id}/whep", endpoint())
-        .route("/api/v3/process/{id}/whep/{resource}", session());
     surround(routes, app)
 }
 
@@ -184,6 +204,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;
@@ -207,10 +228,16 @@ mod tests {
             trusted_proxies: Vec::new(),
             whep: None,
             snapshot,
+            core: None,
+            events: Events::new(0),
+            metrics_auth: false,
+            settings: watch::channel(Arc::default()).1,
+            description: OpenApi::default(),
             ice_servers: ice::IceServers::new(Vec::new(), None),
             strict_etag: false,
             files: Files::default(),
             counter_offer: true,
+            cores: NonZero::<usize>::MIN,
         });
         async fn broken() {
             panic!("a bug");

@@ -15,6 +15,7 @@
 pub mod app;
 pub mod args;
 pub mod controller;
+pub mod core;
 pub mod crd;
 pub mod files;
 pub mod gateway;

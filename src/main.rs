@@ -5,16 +5,18 @@ use std::process::ExitCode;
 use clap::Parser;
 use dragonfork::app;
 use dragonfork::args::{Command, Mode};
+use dragonfork::core::Events;
 use dragonfork::crd;
 use dragonfork::telemetry;
 
 fn main() -> ExitCode {
     let outcome = match Command::parse().mode {
         Mode::Standalone(config) => {
-            telemetry::start(config.log_level, config.log_format);
+            let events = Events::new(config.log_max_lines as usize);
+            let verbosity = telemetry::start(config.log_level, config.log_format, events.clone());
             tokio::runtime::Runtime::new()
                 .map_err(anyhow::Error::from)
-                .and_then(|tokio| tokio.block_on(app::standalone(*config)))
+                .and_then(|tokio| tokio.block_on(app::standalone(*config, events, verbosity)))
         }
         Mode::Play(config) => tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)

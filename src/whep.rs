@@ -17,6 +17,9 @@ mod session;
 mod stun;
 mod tap;
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Accepted, Retransmission};
@@ -198,6 +201,62 @@ pub enum Request {
         /// Whether there was one.
         reply: oneshot::Sender<bool>,
     },
+    /// What the gateway does.
+    Overview {
+        /// Where it goes.
+        reply: oneshot::Sender<Overview>,
+    },
+}
+
+/// What the gateway does at a moment, and has done since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Every session.
+    pub viewings: Vec<Viewing>,
+    /// Viewers that have connected since the legs of their process were opened, by id of the process.
+    pub connected: Vec<(String, u64)>,
+    /// What was sent to all viewers, also those that are gone.
+    pub sent: Traffic,
+    /// How often viewers went on from the newest keyframe, by one word for the reason.
+    pub jumps: Vec<(&'static str, u64)>,
+    /// Viewers of all processes at most.
+    pub max_viewers: usize,
+}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewing {
+    /// The beginning of its id, which opens nothing.
+    pub session: String,
+    /// Id of the process.
+    pub process: String,
+    /// Where the viewer is, once it has connected.
+    pub remote: Option<SocketAddr>,
+    /// Address of this machine that it reached, where that is known.
+    pub local: Option<IpAddr>,
+    /// Since its offer came.
+    pub age: Duration,
+    /// What it was sent.
+    pub sent: Traffic,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// RTP packets, those that were sent again not counted.
+    pub packets: u64,
+    /// Octets of their payload.
+    pub octets: u64,
+    /// Packets that were sent again.
+    pub resent: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, Self { packets, octets, resent }: Self) {
+        self.packets += packets;
+        self.octets += octets;
+        self.resent += resent;
+    }
 }
 
 /// The HTTP side's end of the gateway.
@@ -260,6 +319,13 @@ impl Client {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Delete { process: process.into(), session: session.into(), reply }).await?;
         answer.await.map_err(|_| Refusal::Timeout)
+    }
+
+    /// What the gateway does; `None` where it does not answer.
+    pub async fn overview(&self) -> Option<Overview> {
+        let (reply, overview) = oneshot::channel();
+        self.send(Request::Overview { reply }).await.ok()?;
+        overview.await.ok()
     }
 
     async fn send(&self, request: Request) -> Result<(), Refusal> {

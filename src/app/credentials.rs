@@ -1,8 +1,5 @@
 //! Who may log in and what signs tokens: from the configuration, else made at the first start and remembered.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,6 +7,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::args;
+use crate::source::{self, Place};
 
 /// Name of the file within the directory of what the program must remember.
 const FILE: &str = "credentials.json";
@@ -85,19 +83,8 @@ fn make() -> Stored {
 }
 
 fn store(directory: &Path, path: &Path, stored: &Stored) -> anyhow::Result<()> {
-    let store = || -> std::io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        // A start that is cut short leaves no half of a file behind.
-        let unfinished = path.with_extension("unfinished");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        serde_json::to_writer_pretty(&mut file, stored)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, path)?;
-        File::open(directory)?.sync_all()
-    };
-    store().with_context(|| {
+    let text = serde_json::to_string_pretty(stored).context("credentials are JSON")? + "\n";
+    source::place(directory, FILE, text.as_bytes(), Place::Any).with_context(|| {
         format!("{} cannot be written: make the directory writable, or name another one (CORE_DB_DIR)", path.display())
     })
 }
@@ -109,6 +96,8 @@ fn random(length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn config(directory: &Path) -> args::Credentials {

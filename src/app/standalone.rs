@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +19,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::{self, Credentials};
+use super::desk::Desk;
 use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::settings::Settings;
+use super::store::Store;
 use super::surroundings::surroundings;
 use super::turn::turn_auth;
 use super::{FORK, VARIANT, VERSION};
 use crate::args;
 use crate::controller::{Change, Controller, Observation, Playback, Seen, Snapshot};
+use crate::core::{self, Events};
 use crate::gateway::{self, Gateway};
 use crate::http::{self, jwks, jwks::Jwks, jwks::Keeper};
 use crate::plan::Key;
@@ -35,6 +40,7 @@ use crate::rtp::Codec;
 use crate::runner::{self, Runner};
 use crate::source;
 use crate::storage::{self, Storage};
+use crate::telemetry::Verbosity;
 use crate::whep;
 
 /// What is shown is renewed at most this often.
@@ -42,8 +48,8 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 /// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
 const SHUTDOWN: Duration = Duration::from_secs(9);
 
-/// Runs until SIGINT or SIGTERM.
-pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
+/// Runs until SIGINT or SIGTERM; `events` are what is logged meanwhile.
+pub async fn standalone(config: args::Standalone, events: Events, verbosity: Verbosity) -> anyhow::Result<()> {
     tracing::info!(application = "dragonfork", version = VERSION, variant = VARIANT, fork = FORK, "starting");
     for name in args::unsupported_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
         tracing::warn!(variable = name, "this variable is not supported and has no effect");
@@ -51,7 +57,8 @@ pub async fn standalone(config: args::Standalone) -> anyhow::Result<()> {
     let signals = Signals::new()?;
     raise_descriptor_limit();
     let credentials = credentials::load(&config.credentials)?;
-    let (house, links) = House::build(&config, &credentials)?;
+    let settings = Settings::new(&config, &credentials, verbosity);
+    let (house, links) = House::build(&config, &credentials, events, settings)?;
     links.print(config.api_auth_enable.then_some(&credentials))?;
     let outcome = house.run(signals).await;
     tracing::info!("ended");
@@ -70,6 +77,8 @@ struct House {
     directory: String,
     http: JoinHandle<()>,
     http_shutdown: CancellationToken,
+    /// Where clients have processes changed.
+    desk: JoinHandle<()>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     news: News,
 }
@@ -81,22 +90,28 @@ struct News {
     runs: UnboundedReceiver<(Key, runner::Event)>,
     gateway: UnboundedReceiver<gateway::Event>,
     storage: UnboundedReceiver<storage::Event>,
+    restarts: UnboundedReceiver<Key>,
 }
 
 impl House {
-    fn build(config: &args::Standalone, credentials: &Credentials) -> anyhow::Result<(Self, Links)> {
+    fn build(
+        config: &args::Standalone,
+        credentials: &Credentials,
+        events: Events,
+        settings: Settings,
+    ) -> anyhow::Result<(Self, Links)> {
         let directory = disk_directory(&config.storage_disk_dir)?;
         let (run_events, runs) = unbounded_channel();
         let (storage_events, storage_news) = unbounded_channel();
         let (storage, files) = files::start(&config.storage, &directory, credentials, storage_events)?;
         let folder = directory.display().to_string();
-        let settings = runner::Settings {
+        let running = runner::Settings {
             ffmpeg: config.ffmpeg_binary.clone(),
             directory: directory.clone(),
             environment: environment(std::env::vars_os()),
             log_lines: config.ffmpeg_log_max_lines,
         };
-        let runner = Arc::new(Runner::new(settings, run_events)?);
+        let runner = Arc::new(Runner::new(running, run_events)?);
         let skills = load_skills(&runner);
         let (whep, requests) = whep::Client::new();
         let (gateway_events, gateway_news) = unbounded_channel();
@@ -112,10 +127,17 @@ impl House {
         let links = Links { address: listener.local_addr()?, announced };
         let surroundings = surroundings(config, links.address, credentials, directory, std::env::vars_os());
         let http_shutdown = CancellationToken::new();
-        let (http_config, keeper) = http_config(config, credentials, gateway.is_some().then_some(whep), shown, files)?;
+        let store = Store::open(&config.credentials.db_dir)?;
+        let (core, orders) = core::Client::new(store.subscribe());
+        let whep = gateway.is_some().then_some(whep);
+        let shows = Shows { whep, core, events, snapshot: shown.clone(), files, settings: settings.subscribe() };
+        let (http_config, keeper) = http_config(config, credentials, shows)?;
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), config.media.secrets_dir.clone(), change_sender)?;
+        let (restart, restarts) = unbounded_channel();
+        let (directory, hand) = (config.manifests.clone(), source.hand());
+        let desk = Desk { directory, hand, store, settings, snapshot: shown, restarts: restart, cores: cores() };
         let (observe, observations) = unbounded_channel();
         let house = Self {
             controller: Controller::new(playback, surroundings).with_history(config.ffmpeg_log_max_history),
@@ -127,8 +149,9 @@ impl House {
             directory: folder,
             http,
             http_shutdown,
+            desk: tokio::spawn(desk.run(orders)),
             snapshot,
-            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news },
+            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news, restarts },
         };
         Ok((house, links))
     }
@@ -160,7 +183,12 @@ impl House {
             };
             let now = Timestamp::now;
             tokio::select! {
-                Some(change) = self.news.changes.recv() => self.controller.handle_change(change, now()),
+                Some(change) = self.news.changes.recv() => {
+                    self.controller.handle_change(change, now());
+                    // Clients wait for what comes of their orders.
+                    show_at = Some(Instant::now());
+                }
+                Some(key) = self.news.restarts.recv() => self.controller.handle_restart(&key, now()),
                 Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
                 Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
                 Some(event) = self.news.gateway.recv() => self.handle_gateway(event),
@@ -176,6 +204,7 @@ impl House {
                 () = self.storage.ended() => bail!("the housekeeper of the filesystems ended"),
                 () = self.source.ended() => bail!("the watch over the manifest directory ended"),
                 ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended"))?,
+                ended = &mut self.desk => ended.context("the desk of changes failed").and_then(|()| bail!("the desk ended"))?,
                 () = show => {
                     show_at = None;
                     self.snapshot.send_replace(Arc::new(self.controller.snapshot()));
@@ -233,9 +262,10 @@ impl House {
         self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
     }
 
-    /// In this order: nothing new is started, FFmpeg ends, viewers are told, HTTP ends.
+    /// In this order: nothing is changed any more, nothing new is started, FFmpeg ends, viewers are told, HTTP ends.
     async fn shutdown(self) {
-        let Self { keepers, gateway, source, http, http_shutdown, .. } = self;
+        let Self { keepers, gateway, source, http, http_shutdown, desk, .. } = self;
+        desk.abort();
         source.shutdown().await;
         keepers.shutdown().await;
         if let Some(gateway) = gateway {
@@ -339,14 +369,23 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
     }
 }
 
+/// What HTTP shows, and whom it asks.
+struct Shows {
+    whep: Option<whep::Client>,
+    core: core::Client,
+    events: Events,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    files: http::Files,
+    settings: watch::Receiver<Arc<Vec<http::Setting>>>,
+}
+
 fn http_config(
     config: &args::Standalone,
     credentials: &Credentials,
-    whep: Option<whep::Client>,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    files: http::Files,
+    shows: Shows,
 ) -> anyhow::Result<(http::Config, Option<Keeper>)> {
     let access = &config.access;
+    let Shows { whep, core, events, snapshot, files, settings } = shows;
     let (auth, keeper) = if config.api_auth_enable {
         let auth = http::Auth::new(&credentials.username, &credentials.password, &credentials.jwt_secret)?;
         match jwks_settings(access).map(Jwks::new).transpose()? {
@@ -373,13 +412,25 @@ fn http_config(
         trusted_proxies: access.api_trusted_proxies.clone(),
         whep,
         snapshot,
+        core: Some(core),
+        read_only: config.api_read_only,
+        events,
+        metrics: config.metrics_enable_prometheus,
+        metrics_auth: config.metrics_auth,
+        settings,
         ice_servers: config.webrtc_ice_servers.clone(),
         turn_auth: turn_auth(&config.turn)?,
         strict_etag: config.webrtc_strict_etag,
         files,
         counter_offer: config.webrtc_counter_offer,
+        cores: cores(),
     };
     Ok((config, keeper))
+}
+
+/// Those that this program may use.
+fn cores() -> NonZero<usize> {
+    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// HTTP, and for as long what keeps the keys of the other issuer up to date.

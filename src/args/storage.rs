@@ -57,6 +57,15 @@ pub enum Origin {
     One(HeaderValue),
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::One(origin) => f.write_str(&String::from_utf8_lossy(origin.as_bytes())),
+        }
+    }
+}
+
 /// Whose requests are not counted; an empty text, which turns the list off, names nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored(pub Option<IpNet>);

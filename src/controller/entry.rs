@@ -1,5 +1,6 @@
 //! One process: what is wanted of it and what was seen of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -34,6 +35,7 @@ pub struct Entry {
     log: Arc<Vec<LogLine>>,
     live: Live,
     reports: Reports,
+    ends: BTreeMap<Cause, u64>,
     created_at: Timestamp,
     updated_at: Timestamp,
     state_since: Timestamp,
@@ -88,6 +90,7 @@ impl Entry {
             log: Arc::default(),
             live: Live::new(unix(now)),
             reports: Reports::default(),
+            ends: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             state_since: now,
@@ -130,6 +133,13 @@ impl Entry {
                 Some(Step::Start(plan))
             }
         }
+    }
+
+    /// Takes that FFmpeg shall begin anew; the step that it needs, if any is to run.
+    pub fn handle_restart(&mut self, now: Timestamp) -> Option<Step> {
+        let plan = self.plan.clone()?;
+        self.set_state(State::Starting, now);
+        Some(Step::Replace(plan))
     }
 
     /// Whether FFmpeg would write files below this folder if it ran.
@@ -220,6 +230,9 @@ impl Entry {
             self.log = lines;
             return;
         }
+        if let Event::Ended { exit, .. } = &event {
+            *self.ends.entry(exit.cause).or_default() += 1;
+        }
         if self.plan.is_none() {
             return;
         }
@@ -269,6 +282,7 @@ impl Entry {
             key: key.clone(),
             origin: self.origin.clone(),
             manifest: self.manifest.clone(),
+            refused: self.refused.clone(),
             status: self.status(key, playback),
             log: self.log.clone(),
             live: Live {
@@ -278,6 +292,7 @@ impl Entry {
                 ..self.live.clone()
             },
             reports: self.reports.clone(),
+            ends: self.ends.clone(),
             created_at: unix(self.created_at),
             updated_at: unix(self.updated_at),
             state_since: unix(self.state_since),

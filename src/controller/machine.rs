@@ -144,6 +144,15 @@ impl Controller {
         }
     }
 
+    /// Takes that the FFmpeg of a process shall begin anew, also one that waits for its next start or is not started again.
+    /// Where nothing is to run nothing happens.
+    pub fn handle_restart(&mut self, key: &Key, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            self.steps.extend(entry.handle_restart(now));
+            self.show(key, now);
+        }
+    }
+
     /// Takes the addresses that viewers are told from now on.
     pub fn handle_announced(&mut self, announced: Vec<String>, now: Timestamp) {
         self.playback.announced = announced;

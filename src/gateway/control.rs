@@ -22,11 +22,13 @@ use super::shared::{LegState, Sent, StreamState};
 use super::socket::{Port, Receiver as Datagrams};
 use super::tcp::Tcp;
 use super::viewer::{JumpReason, Viewer};
-use super::{Command, Config, Event, OpenError};
+use super::{Command, Config, Event, OpenError, Totals};
 use crate::plan::EgressPorts;
 use crate::rtp::{Codec, MediaKind, ntp};
 use crate::srtp::Protector;
-use crate::whep::{self, Answer, Opening, Refusal, Request, Restart, Session, Settings, StreamMedia, Track};
+use crate::whep::{
+    self, Answer, Opening, Overview, Refusal, Request, Restart, Session, Settings, StreamMedia, Track, Traffic, Viewing,
+};
 
 const PORT: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -70,6 +72,9 @@ pub struct Control {
     next_liveness: Instant,
     numbers: u64,
     reference: Instant,
+    totals: Arc<Totals>,
+    /// What was sent to viewers that are gone.
+    gone: Traffic,
 }
 
 /// A stream with its legs open.
@@ -90,6 +95,8 @@ struct Stream {
     viewers: Vec<String>,
     /// What was last told of it: picture and sound come.
     told: (bool, bool),
+    /// Viewers that have connected since it was opened.
+    connected: u64,
 }
 
 /// One viewer: the session, and where its media is sent once it has connected.
@@ -104,6 +111,10 @@ struct WhepViewer {
     sent: Vec<(MediaKind, u32, Arc<Sent>)>,
     /// Address of this machine that the viewer reached.
     local: Option<IpAddr>,
+    /// Where the viewer is, once it has connected.
+    remote: Option<SocketAddr>,
+    /// When its offer came.
+    since: Instant,
     next_report: Instant,
     due: Option<Instant>,
     lossy_since: Option<Instant>,
@@ -135,6 +146,7 @@ impl Control {
         inbox: Receiver<Command>,
         events: UnboundedSender<Event>,
         media: Vec<Mailbox>,
+        totals: Arc<Totals>,
     ) -> std::io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         poll.registry().register(datagrams.source(), PORT, Interest::READABLE)?;
@@ -170,6 +182,8 @@ impl Control {
             next_liveness: now,
             numbers: 0,
             reference: now,
+            totals,
+            gone: Traffic::default(),
         };
         Ok((control, waker))
     }
@@ -302,10 +316,12 @@ impl Control {
         if let Some((remote, protector)) = connected
             && let Some(path) = path(self.tcp.as_ref(), id, remote, local)
         {
+            self.note_remote(id, &path);
             self.begin_media(id, path, protector, now);
         }
         if let Some(path) = moved.and_then(|remote| path(self.tcp.as_ref(), id, remote, local)) {
             tracing::info!(session = short(id), remote = %path, "viewer moved");
+            self.note_remote(id, &path);
             self.ask_media(id, Ask::Move(path));
         }
         for ask in for_media {
@@ -313,6 +329,12 @@ impl Control {
         }
         if let Some(why) = over {
             self.remove(id, &why);
+        }
+    }
+
+    fn note_remote(&mut self, id: &str, path: &Path) {
+        if let Some(viewer) = self.viewers.get_mut(id) {
+            viewer.remote = Some(path.peer());
         }
     }
 
@@ -335,6 +357,7 @@ impl Control {
             self.media[stream.home].send(media::Command::Subscribe { stream: stream.id, thread });
         }
         stream.shards[thread] += 1;
+        stream.connected += 1;
         self.loads[thread] += 1;
     }
 
@@ -390,8 +413,9 @@ impl Control {
                 ssrc: *ssrc,
                 ntp_time,
                 rtp_time: timestamp.wrapping_add(sent.timestamp_shift.load(Ordering::Relaxed)),
-                packet_count: sent.packets.load(Ordering::Relaxed),
-                octet_count: sent.octets.load(Ordering::Relaxed),
+                // Both counters of a report begin anew at 32 bits (RFC 3550 section 6.4.1).
+                packet_count: sent.packets.load(Ordering::Relaxed) as u32,
+                octet_count: sent.octets.load(Ordering::Relaxed) as u32,
                 ..SenderReport::default()
             };
             Some(Box::new(report) as Box<dyn rtcp::Packet>)
@@ -469,6 +493,7 @@ impl Control {
             expected: None,
             viewers: Vec::new(),
             told: (false, false),
+            connected: 0,
         };
         self.streams.insert(name.to_owned(), stream);
         Ok(ports)
@@ -543,6 +568,7 @@ impl Control {
         let Some(viewer) = self.viewers.remove(id) else { return };
         self.by_ufrag.remove(viewer.session.local_ufrag());
         self.by_address.retain(|_, session| session != id);
+        self.gone += viewer.traffic();
         if let Some(tcp) = &mut self.tcp {
             tcp.close_session(id, self.poll.registry());
         }
@@ -606,6 +632,29 @@ impl Control {
                 let there = self.viewers.get(&session).is_some_and(|viewer| viewer.stream == process);
                 let _ = reply.send(there && self.end_session(&session, "the player said goodbye", now));
             }
+            Request::Overview { reply } => {
+                let _ = reply.send(self.overview(now));
+            }
+        }
+    }
+
+    fn overview(&self, now: Instant) -> Overview {
+        let viewing = |(id, viewer): (&String, &WhepViewer)| Viewing {
+            session: short(id).to_owned(),
+            process: viewer.stream.clone(),
+            remote: viewer.remote,
+            local: viewer.local,
+            age: now.saturating_duration_since(viewer.since),
+            sent: viewer.traffic(),
+        };
+        let mut sent = self.gone;
+        self.viewers.values().for_each(|viewer| sent += viewer.traffic());
+        Overview {
+            viewings: self.viewers.iter().map(viewing).collect(),
+            connected: self.streams.iter().map(|(name, stream)| (name.clone(), stream.connected)).collect(),
+            sent,
+            jumps: JumpReason::ALL.map(|reason| (reason.word(), self.totals.jumps(reason))).to_vec(),
+            max_viewers: self.max_viewers,
         }
     }
 
@@ -682,6 +731,8 @@ impl Control {
             thread: None,
             sent: Vec::new(),
             local: None,
+            remote: None,
+            since: now,
             next_report: now,
             due: Some(now),
             lossy_since: None,
@@ -716,6 +767,20 @@ impl Control {
 }
 
 impl WhepViewer {
+    /// What it was sent.
+    fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        for (_, _, sent) in &self.sent {
+            let Sent { packets, octets, resent, timestamp_shift: _ } = &**sent;
+            traffic += Traffic {
+                packets: packets.load(Ordering::Relaxed),
+                octets: octets.load(Ordering::Relaxed),
+                resent: resent.load(Ordering::Relaxed),
+            };
+        }
+        traffic
+    }
+
     /// Takes the fraction that a report says was lost; whether it was too much for too long.
     fn has_lost_too_much(&mut self, fraction: u8, now: Instant) -> bool {
         if fraction < HEAVY_LOSS {

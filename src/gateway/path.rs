@@ -26,6 +26,14 @@ impl Path {
         }
     }
 
+    /// Where the viewer is.
+    pub fn peer(&self) -> SocketAddr {
+        match self {
+            Self::Udp(to, _) => *to,
+            Self::Tcp(connection) => connection.peer(),
+        }
+    }
+
     /// Sends datagrams of `segment` octets each, the last of which may be shorter. Fails with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing can be taken now.
     pub fn send(&self, port: &Port, contents: &[u8], segment: usize) -> io::Result<()> {

@@ -95,13 +95,15 @@ impl StreamState {
     }
 }
 
-/// What one viewer was sent of one track, for its sender reports.
+/// What one viewer was sent of one track.
 #[derive(Default)]
 pub struct Sent {
-    /// Packets.
-    pub packets: AtomicU32,
-    /// Payload octets.
-    pub octets: AtomicU32,
+    /// Packets, those that were sent again not counted.
+    pub packets: AtomicU64,
+    /// Payload octets of these.
+    pub octets: AtomicU64,
+    /// Packets that were sent again.
+    pub resent: AtomicU64,
     /// Added to the timestamps of the leg.
     pub timestamp_shift: AtomicU32,
 }

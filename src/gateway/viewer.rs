@@ -62,6 +62,20 @@ pub enum JumpReason {
     Behind,
 }
 
+impl JumpReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::KeyframeWanted, Self::Loss, Self::Behind];
+
+    /// The reason as one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::KeyframeWanted => "keyframe_wanted",
+            Self::Loss => "loss",
+            Self::Behind => "behind",
+        }
+    }
+}
+
 /// A connected viewer.
 pub struct Viewer {
     /// Number of the viewer within the gateway.
@@ -348,8 +362,8 @@ impl Track {
         self.cursor = Some(cursor);
         if pending.packets > 0 {
             self.last_timestamp = pending.timestamp;
-            self.sent.packets.fetch_add(pending.packets, Ordering::Relaxed);
-            self.sent.octets.fetch_add(pending.octets, Ordering::Relaxed);
+            self.sent.packets.fetch_add(pending.packets.into(), Ordering::Relaxed);
+            self.sent.octets.fetch_add(pending.octets.into(), Ordering::Relaxed);
         }
     }
 
@@ -410,6 +424,7 @@ impl Track {
             flush(way, path);
         }
         way.run.append(size, |out| protector.protect(&header[..self.header], payload, ssrc, index, out));
+        self.sent.resent.fetch_add(1, Ordering::Relaxed);
         size
     }
 }

@@ -9,13 +9,25 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::access::bearer;
 
-/// `GET /ping`
+/// Answers `pong`.
+#[utoipa::path(
+    get,
+    path = "/ping",
+    tag = "program",
+    responses((status = 200, description = "It is there", body = String, content_type = "text/plain"))
+)]
 pub async fn ping() -> &'static str {
     "pong"
 }
 
-/// `GET /api`: everything for who has a token, what everybody may know for others. `auths` tells clients whether to log
+/// Everything for who has a token, what everybody may know for others. `auths` tells clients whether to log
 /// in.
+#[utoipa::path(
+    get,
+    path = "/api",
+    tag = "program",
+    responses((status = 200, description = "Who answers", body = Object))
+)]
 pub async fn about(State(app): Shared, headers: HeaderMap) -> Json<Value> {
     let identity = &app.identity;
     let known = match (&app.auth, bearer(&headers)) {

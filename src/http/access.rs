@@ -22,6 +22,18 @@ pub struct Access {
 }
 
 impl Access {
+    /// What the bearer of a request's token may do, where the route is not below `/api/v3`.
+    pub(super) async fn of(app: &App, realm: &'static str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let scope = match (&app.auth, bearer(headers)) {
+            (None, _) => Scope::default(),
+            (Some(_), None) => return Err(Problem::unauthorized(realm, None)),
+            (Some(auth), Some(token)) => {
+                auth.verify(token).await.map_err(|invalid| Problem::unauthorized(realm, Some(invalid.to_string())))?
+            }
+        };
+        Ok(Self { realm, scope: Arc::new(scope) })
+    }
+
     /// Refuses where the action is not allowed on this process.
     pub fn require(&self, process: &str, action: Action) -> Result<(), Problem> {
         if self.scope.covers(process, action) {
@@ -40,7 +52,7 @@ impl Access {
 
     /// Refuses where the action is not allowed on every process.
     pub fn require_all(&self, action: Action) -> Result<(), Problem> {
-        if self.scope.covers_all(action) {
+        if self.covers_all(action) {
             return Ok(());
         }
         Err(self.refuse(&format!("the token does not allow to {} every process", action.word())))
@@ -49,6 +61,11 @@ impl Access {
     /// Whether the action is allowed on this process.
     pub fn covers(&self, process: &str, action: Action) -> bool {
         self.scope.covers(process, action)
+    }
+
+    /// Whether the action is allowed on every process.
+    pub fn covers_all(&self, action: Action) -> bool {
+        self.scope.covers_all(action)
     }
 
     fn refuse(&self, detail: &str) -> Problem {

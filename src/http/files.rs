@@ -2,7 +2,7 @@
 //! below `/api/v3/fs`.
 
 mod answer;
-mod api;
+pub mod api;
 mod login;
 mod upload;
 mod watch;
@@ -23,7 +23,6 @@ use super::{App, Shared, client, cors};
 use crate::files::{Filesystem, Kind, Name, Refused};
 use crate::sessions::Sessions;
 
-pub use api::{file, list, names, remove, write};
 pub use login::{Login, LoginError};
 pub use watch::count;
 
@@ -72,20 +71,39 @@ fn rest(path: Rest) -> Result<Name, Problem> {
     name(&path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0)
 }
 
-/// `GET /memfs/{name}`
+/// A file of the memory filesystem.
+#[utoipa::path(
+    get,
+    path = "/memfs/{*name}",
+    tag = "files",
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"))
+)]
 pub async fn memory(State(app): Shared, path: Rest, request: Parts) -> Result<Response, Problem> {
     let files = app.files.of(Kind::Memory).ok_or_else(no_route)?;
     serve(&app, files, rest(path)?, &request).await
 }
 
-/// `PUT` and `POST /memfs/{name}`
+/// Puts a file into the memory filesystem.
+#[utoipa::path(
+    method(put, post),
+    path = "/memfs/{*name}",
+    tag = "files",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is new"), (status = 204, description = "It was there"))
+)]
 pub async fn write_memory(State(app): Shared, path: Rest, request: Request<Body>) -> Result<Response, Problem> {
     let files = app.files.of(Kind::Memory).ok_or_else(no_route)?;
     login::authorize(&app, &request)?;
     upload::take(files, rest(path)?, request).await
 }
 
-/// `DELETE /memfs/{name}`
+/// Removes a file of the memory filesystem.
+#[utoipa::path(
+    delete,
+    path = "/memfs/{*name}",
+    tag = "files",
+    responses((status = 200, description = "It is gone", body = String, content_type = "text/plain"))
+)]
 pub async fn remove_memory(State(app): Shared, path: Rest, request: Request<Body>) -> Result<Response, Problem> {
     let files = app.files.of(Kind::Memory).ok_or_else(no_route)?;
     login::authorize(&app, &request)?;

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{Extensions, HeaderMap};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 use super::access::bearer;
 use super::jwks::Jwks;
@@ -91,26 +92,33 @@ impl fmt::Debug for Auth {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Login {
     username: String,
     password: String,
 }
 
 /// What a login gives.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tokens {
     access_token: String,
     refresh_token: String,
 }
 
 /// What a refresh gives.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Refreshed {
     access_token: String,
 }
 
-/// `POST /api/login`
+/// Gives tokens for a name and a password.
+#[utoipa::path(
+    post,
+    path = "/api/login",
+    tag = "login",
+    request_body = Login,
+    responses((status = 200, description = "The tokens", body = Tokens))
+)]
 pub async fn login(
     State(app): Shared,
     extensions: Extensions,
@@ -144,7 +152,13 @@ pub async fn login(
     }))
 }
 
-/// `GET /api/login/refresh`: the new token is limited as the old one was.
+/// The new token is limited as the old one was.
+#[utoipa::path(
+    get,
+    path = "/api/login/refresh",
+    tag = "login",
+    responses((status = 200, description = "Another access token", body = Refreshed))
+)]
 pub async fn refresh(State(app): Shared, headers: HeaderMap) -> Result<Json<Refreshed>, Problem> {
     let auth = enabled(&app)?;
     let token = bearer(&headers).ok_or_else(|| Problem::unauthorized("api", None))?;

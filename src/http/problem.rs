@@ -10,7 +10,7 @@ use axum::Json;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::whep::Refusal;
 
@@ -25,13 +25,17 @@ pub struct Problem {
     status: StatusCode,
     reason: &'static str,
     detail: String,
+    /// Several reasons, one by one; empty where the detail is the only one.
+    details: Vec<String>,
+    /// Members beside those of every problem.
+    members: Vec<(String, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem with this status, machine word and explanation.
     pub fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, reason, detail: detail.into(), headers: Vec::new() }
+        Self { status, reason, detail: detail.into(), details: Vec::new(), members: Vec::new(), headers: Vec::new() }
     }
 
     /// The body or the path cannot be read.
@@ -90,6 +94,16 @@ impl Problem {
         Self { detail: detail.into(), ..self }
     }
 
+    /// The same with its reasons one by one.
+    pub fn listing(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// The same with further members of its body.
+    pub fn also(self, members: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self { members: members.into_iter().collect(), ..self }
+    }
+
     /// The same with a header.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -145,9 +159,12 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, reason, detail, headers } = self;
+        let Self { status, reason, detail, mut details, members, headers } = self;
+        if details.is_empty() {
+            details.push(detail.clone());
+        }
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": title,
             "status": status.as_u16(),
@@ -155,8 +172,11 @@ impl IntoResponse for Problem {
             "reason": reason,
             "code": status.as_u16(),
             "message": title,
-            "details": [detail],
+            "details": details,
         });
+        for (name, value) in members {
+            body[name] = value;
+        }
         let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().extend(headers);
@@ -192,7 +212,7 @@ pub fn panicked(_panic: Box<dyn Any + Send>) -> Response {
 mod tests {
     use super::*;
 
-    async fn body(response: Response) -> serde_json::Value {
+    async fn body(response: Response) -> Value {
         let body = axum::body::to_bytes(response.into_body(), 65_536).await.expect("it is short");
         serde_json::from_slice(&body).expect("JSON")
     }

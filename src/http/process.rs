@@ -1,19 +1,36 @@
-//! Processes and refused manifests as JSON. Nothing of a manifest that may hold credentials is shown.
+//! Processes as datarhei Core's clients see them, with what this program tells beside that: status, origin, WHEP.
+//!
+//! Addresses and options may hold credentials. They are in the configuration alone, and who may read a process may read it.
+
+pub(super) mod change;
+mod filter;
+pub(super) mod metadata;
+mod report;
+mod state;
 
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::Shared;
 use super::access::Access;
 use super::problem::Problem;
 use super::token::Action;
+use super::{App, Shared};
 use crate::controller::{self, Process};
+use crate::core::{Config, Kept, config_of};
 use crate::crd::RestreamProcessStatus;
 
+pub use filter::Query;
+pub use report::Report;
+pub use state::State as ProcessState;
+
+use filter::Sections;
+
 /// One process as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Shown {
     id: String,
     #[serde(rename = "type")]
@@ -21,14 +38,24 @@ pub struct Shown {
     reference: String,
     created_at: u64,
     updated_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Config>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<ProcessState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Report>,
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
     state_since: u64,
     origin: String,
+    #[schema(value_type = Object)]
     status: RestreamProcessStatus,
     whep: Option<String>,
 }
 
 /// One line of FFmpeg's log as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Line {
     at: u64,
     line: String,
@@ -40,49 +67,138 @@ pub struct Id {
     id: String,
 }
 
-type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
+/// A path, or why it cannot be read.
+pub(super) type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
 
-/// `GET /api/v3/process`: what the token allows to read.
-pub async fn list(State(app): Shared, access: Access) -> Result<Json<Vec<Shown>>, Problem> {
+/// What the token allows to read, of that what the query asks for.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process",
+    tag = "process",
+    params(Query),
+    responses((status = 200, description = "The processes", body = [Shown]))
+)]
+pub async fn list(State(app): Shared, access: Access, query: Query) -> Result<Json<Vec<Shown>>, Problem> {
     access.require_some(Action::Read)?;
+    let wanted = query.wanted()?;
     let snapshot = app.snapshot.borrow().clone();
     let readable = snapshot.processes.values().filter(|process| access.covers(process.key.as_str(), Action::Read));
-    Ok(Json(readable.map(|process| show(process, app.whep.is_some())).collect()))
+    let chosen = readable.filter(|process| {
+        wanted.covers(process.key.as_str(), process.manifest.spec.reference.as_deref().unwrap_or_default())
+    });
+    Ok(Json(chosen.map(|process| show(&app, process, wanted.sections)).collect()))
 }
 
-/// `GET /api/v3/process/{id}`
-pub async fn one(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Shown>, Problem> {
+/// One process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}",
+    tag = "process",
+    params(Query),
+    responses((status = 200, description = "The process", body = Shown))
+)]
+pub async fn one(State(app): Shared, access: Access, path: Path<Id>, query: Query) -> Result<Json<Shown>, Problem> {
     let process = find(&app, &access, path)?;
-    Ok(Json(show(&process, app.whep.is_some())))
+    Ok(Json(show(&app, &process, query.wanted()?.sections)))
 }
 
-/// `GET /api/v3/process/{id}/log`: the last lines of FFmpeg, oldest first.
+/// The configuration of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/config",
+    tag = "process",
+    responses((status = 200, description = "The configuration", body = Config))
+)]
+pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Config>, Problem> {
+    let process = find(&app, &access, path)?;
+    Ok(Json(config_of(process.key.as_str(), &process.manifest, &kept(&app, &process), app.cores)))
+}
+
+/// The state of a process.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/state",
+    tag = "process",
+    responses((status = 200, description = "The state", body = ProcessState))
+)]
+pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<ProcessState>, Problem> {
+    Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now())))
+}
+
+/// What FFmpeg said, in datarhei's form.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/report",
+    tag = "process",
+    responses((status = 200, description = "The report", body = Report))
+)]
+pub async fn report(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Report>, Problem> {
+    Ok(Json(Report::of(&*find(&app, &access, path)?)))
+}
+
+/// The last lines of FFmpeg, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v3/process/{id}/log",
+    tag = "process",
+    responses((status = 200, description = "The lines", body = [Line]))
+)]
 pub async fn log(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Vec<Line>>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(process.log.iter().map(|line| Line { at: line.at, line: line.line.clone() }).collect()))
 }
 
-/// `GET /api/v3/problem`: manifests that are refused, and why.
+/// Manifests that are refused, and why.
+#[utoipa::path(
+    get,
+    path = "/api/v3/problem",
+    tag = "process",
+    responses((status = 200, description = "Each with its reasons", body = [Object]))
+)]
 pub async fn problems(State(app): Shared, access: Access) -> Result<Json<Vec<controller::Problem>>, Problem> {
     access.require_all(Action::Read)?;
     Ok(Json(app.snapshot.borrow().problems.clone()))
 }
 
-fn find(app: &super::App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
-    let id = path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id;
-    access.require(&id, Action::Read)?;
-    app.process(&id).ok_or_else(|| Problem::not_found("unknown_process", format!("there is no process {id:?} here")))
+fn id_of(path: Path<Id>) -> Result<String, Problem> {
+    Ok(path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id)
 }
 
-fn show(process: &Process, webrtc: bool) -> Shown {
+pub(super) fn find(app: &App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
+    let id = id_of(path)?;
+    access.require(&id, Action::Read)?;
+    app.process(&id).ok_or_else(|| unknown(&id))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found("unknown_process", format!("there is no process {id:?} here"))
+}
+
+/// What is kept beside the manifest of a process.
+fn kept(app: &App, process: &Process) -> Kept {
+    let stored = app.core.as_ref().map(|core| core.stored());
+    stored.and_then(|stored| stored.processes.get(process.key.as_str()).cloned()).unwrap_or_default()
+}
+
+/// Unix seconds.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}
+
+fn show(app: &App, process: &Process, sections: Sections) -> Shown {
     let spec = &process.manifest.spec;
-    let plays = webrtc && !spec.suspend && spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled);
+    let plays = app.whep.is_some() && !spec.suspend && spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled);
+    let kept = kept(app, process);
     Shown {
         id: process.key.as_str().to_owned(),
         kind: "ffmpeg",
         reference: spec.reference.clone().unwrap_or_default(),
-        created_at: process.created_at,
+        created_at: kept.created_at.unwrap_or(process.created_at),
         updated_at: process.updated_at,
+        config: sections.config.then(|| config_of(process.key.as_str(), &process.manifest, &kept, app.cores)),
+        state: sections.state.then(|| ProcessState::of(process, now())),
+        report: sections.report.then(|| Report::of(process)),
+        metadata: sections.metadata.then_some(kept.metadata),
         state_since: process.state_since,
         origin: process.origin.0.clone(),
         status: process.status.clone(),

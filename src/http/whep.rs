@@ -56,6 +56,13 @@ fn at<T>(path: At<T>) -> Result<T, Problem> {
 }
 
 /// `POST` of an offer.
+#[utoipa::path(
+    post,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, description = "The answer", body = String, content_type = "application/sdp"))
+)]
 pub async fn offer(
     State(app): Shared,
     access: Access,
@@ -129,6 +136,13 @@ fn called_path(uri: &Uri, process: &str) -> String {
 }
 
 /// `PATCH` of a trickle fragment, of one that restarts ICE, or of the answer to a counter-offer.
+#[utoipa::path(
+    patch,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 200, description = "ICE begins anew", body = String, content_type = "application/trickle-ice-sdpfrag"), (status = 204, description = "The candidates are taken"))
+)]
 pub async fn patch(
     State(app): Shared,
     access: Access,
@@ -183,6 +197,12 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `DELETE` of a session; If-Match does not matter here, and neither does whether there is one.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "The session has ended"), (status = 204, description = "There is no such session"))
+)]
 pub async fn delete(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -192,6 +212,12 @@ pub async fn delete(State(app): Shared, access: Access, path: At<Session>) -> Re
 }
 
 /// `GET` and `HEAD` of the endpoint: players find out by it what it is.
+#[utoipa::path(
+    get,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn endpoint(State(app): Shared, access: Access, path: At<Endpoint>) -> Result<Response, Problem> {
     let Endpoint { id } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -200,6 +226,12 @@ pub async fn endpoint(State(app): Shared, access: Access, path: At<Endpoint>) ->
 }
 
 /// `GET` and `HEAD` of a session.
+#[utoipa::path(
+    get,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "It is live"))
+)]
 pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> Result<StatusCode, Problem> {
     let Session { id, resource } = at(path)?;
     access.require(&id, Action::Play)?;
@@ -209,6 +241,12 @@ pub async fn session(State(app): Shared, access: Access, path: At<Session>) -> R
 
 /// `OPTIONS` of the endpoint. A player that asks itself, and no browser for it, learns the ICE servers; those that need
 /// credentials only where it may watch.
+#[utoipa::path(
+    options,
+    path = "/api/v3/whep/{id}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn endpoint_options(
     State(app): Shared,
     OriginalUri(uri): OriginalUri,
@@ -230,6 +268,12 @@ pub async fn endpoint_options(
 }
 
 /// `OPTIONS` of a session: what one can take, because without a token nobody learns which there are.
+#[utoipa::path(
+    options,
+    path = "/api/v3/whep/{id}/{resource}",
+    tag = "whep",
+    responses((status = 200, description = "What may be done here"))
+)]
 pub async fn session_options(State(app): Shared) -> Response {
     let accepted = if app.counter_offer { EITHER } else { FRAGMENT };
     [(ALLOW, "DELETE, GET, HEAD, OPTIONS, PATCH"), (ACCEPT_PATCH, accepted)].into_response()

@@ -42,6 +42,11 @@ impl Expressions {
         text.split_whitespace().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The expressions as they were written.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Regex::as_str)
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -16,7 +16,7 @@ pub struct Exit {
 }
 
 /// Why a run of FFmpeg ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// Exit code 0, or 255 after an interrupt.
     Finished,

@@ -8,7 +8,8 @@
 //! 4. What a file has declared is kept as long as it has faults or cannot be read.
 //! 5. A file that has gone, and its faults with it, is believed gone after [`GONE`].
 //! 6. While the directory cannot be listed, nothing changes.
-//! 7. What is only kept gives way to the same object (namespace and name) that is declared in another place.
+//! 7. A file that somebody vouches for is read, or believed gone, at once.
+//! 8. What is only kept gives way to the same object (namespace and name) that is declared in another place.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -85,6 +86,14 @@ impl Listing {
         for (name, look) in looks {
             let (held, faults) = (Vec::new(), Vec::new());
             self.files.insert(name, File { seen: Some(look), since, read: None, held, faults, patience: GONE });
+        }
+        self.forget(now);
+    }
+
+    /// Takes in that a file is as it shall be, so that there is nothing to wait for.
+    pub(super) fn believe(&mut self, name: &str, now: Instant) {
+        if let Some(file) = self.files.get_mut(name) {
+            file.since = now.checked_sub(SETTLE.max(GONE)).unwrap_or(file.since);
         }
         self.forget(now);
     }
@@ -309,6 +318,21 @@ mod tests {
         assert!(desk.names().is_empty());
         desk.pass(MOMENT);
         assert_eq!(desk.names(), ["b"]);
+    }
+
+    #[test]
+    fn a_file_that_somebody_vouches_for_is_believed_at_once() {
+        let mut desk = Desk::with(&[]);
+        desk.write("a.yaml", &manifest("a"));
+        desk.look();
+        desk.listing.believe("a.yaml", desk.now);
+        desk.look();
+        assert_eq!(desk.names(), ["a"]);
+        desk.remove("a.yaml");
+        desk.look();
+        assert_eq!(desk.names(), ["a"]);
+        desk.listing.believe("a.yaml", desk.now);
+        assert!(desk.names().is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::controller::{Change, Problem};
@@ -56,9 +57,27 @@ pub struct Watch {
     ended: CancellationToken,
 }
 
+/// The way to a watched directory, for who changes it and knows that a change is whole.
+#[derive(Clone)]
+pub struct Hand(mpsc::Sender<Wake>);
+
+impl Hand {
+    /// Believes what stands in these files, or that they are gone, without waiting whether it stays; returns when it is
+    /// told.
+    pub async fn believe(&self, names: Vec<String>) {
+        let (told, heard) = oneshot::channel();
+        // A watch that has ended drops the sender.
+        if self.0.send(Wake::Believe(names, told)).is_ok() {
+            let _ = heard.await;
+        }
+    }
+}
+
 enum Wake {
     /// Something has changed.
     Changed,
+    /// These files are as they shall be; somebody waits until that is told.
+    Believe(Vec<String>, oneshot::Sender<()>),
     /// The directory itself is another one now, or none.
     Moved,
     Stop,
@@ -90,6 +109,11 @@ pub fn watch(directory: PathBuf, secrets: PathBuf, changes: UnboundedSender<Chan
 }
 
 impl Watch {
+    /// The way to it.
+    pub fn hand(&self) -> Hand {
+        Hand(self.wake.clone())
+    }
+
     /// Waits until nothing is watched any more. Without [`Watch::shutdown`] that happens only where nobody takes the
     /// changes, or by an error of this program.
     pub async fn ended(&self) {
@@ -129,6 +153,9 @@ struct Watching {
     _ended: DropGuard,
 }
 
+/// Files that are to be believed, and who is to be told.
+type Belief = (Vec<String>, oneshot::Sender<()>);
+
 /// Nobody takes the changes any more.
 struct Unwanted;
 
@@ -157,37 +184,44 @@ impl Watching {
     }
 
     fn run(mut self, woken: &mpsc::Receiver<Wake>) {
-        while self.wait(woken) {
-            self.look();
+        while let Some(beliefs) = self.wait(woken) {
+            self.look(&beliefs);
             if self.tell().is_err() {
                 return;
             }
+            for (_, told) in beliefs {
+                // Who asked may have gone.
+                let _ = told.send(());
+            }
         }
     }
 
-    /// Waits for the next reason to look; `false` ends the watch.
-    fn wait(&mut self, woken: &mpsc::Receiver<Wake>) -> bool {
+    /// Waits for the next reason to look, and gives what is to be believed then; `None` ends the watch.
+    fn wait(&mut self, woken: &mpsc::Receiver<Wake>) -> Option<Vec<Belief>> {
         let rescan = if self.events.is_some() { RESCAN } else { RESCAN_ALONE };
         let deadlines = [self.listing.poll_deadline(), self.values.poll_deadline()];
         let due = deadlines.into_iter().flatten().min().map(|due| due.saturating_duration_since(Instant::now()));
-        match woken.recv_timeout(due.map_or(rescan, |due| due.clamp(GATHER, rescan))) {
-            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-            Ok(Wake::Moved) => self.events = None,
-            Err(RecvTimeoutError::Timeout) => return true,
-            Ok(Wake::Changed) => {}
+        let mut beliefs = Vec::new();
+        let first = match woken.recv_timeout(due.map_or(rescan, |due| due.clamp(GATHER, rescan))) {
+            Ok(wake) => wake,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(beliefs),
+        };
+        if !matches!(first, Wake::Believe(..)) {
+            std::thread::sleep(GATHER);
         }
-        std::thread::sleep(GATHER);
-        for wake in woken.try_iter() {
+        for wake in std::iter::once(first).chain(woken.try_iter()) {
             match wake {
-                Wake::Stop => return false,
+                Wake::Stop => return None,
                 Wake::Moved => self.events = None,
                 Wake::Changed => {}
+                Wake::Believe(names, told) => beliefs.push((names, told)),
             }
         }
-        true
+        Some(beliefs)
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, beliefs: &[Belief]) {
         match directory::look(&self.directory) {
             Ok((identity, looks)) => {
                 if self.events.as_ref().is_none_or(|(_, watched)| *watched != identity) {
@@ -195,6 +229,9 @@ impl Watching {
                 }
                 let now = Instant::now();
                 self.listing.handle_look(looks, now);
+                for name in beliefs.iter().flat_map(|(names, _)| names) {
+                    self.listing.believe(name, now);
+                }
                 self.read(now);
             }
             Err(error) => {

@@ -16,6 +16,7 @@ mod media;
 mod peer;
 mod picture;
 #[path = "../support/program.rs"]
+#[expect(dead_code, reason = "the tests of datarhei's interface use more of it")]
 mod program;
 mod proof;
 mod publisher;

@@ -14,7 +14,7 @@ fn writer(house: &House, method: &str, path: &str) -> RequestBuilder {
     house.bare(method, path).basic_auth("writer", Some("hunter23"))
 }
 
-async fn put(house: &House, path: &str, body: impl Into<reqwest::Body>) -> u16 {
+pub async fn put(house: &House, path: &str, body: impl Into<reqwest::Body>) -> u16 {
     let response = writer(house, "PUT", path).body(body).send().await.expect("it is answered");
     response.status().as_u16()
 }

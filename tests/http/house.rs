@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use dragonfork::controller::{Origin, Problem, Process, Snapshot};
+use dragonfork::controller::{Live, Origin, Problem, Process, Reports, Snapshot};
+use dragonfork::core::Events;
 use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
@@ -147,11 +149,18 @@ impl House {
             trusted_proxies: wishes.trusted_proxies,
             whep,
             snapshot: shown,
+            core: None,
+            read_only: false,
+            events: Events::new(0),
+            metrics: true,
+            metrics_auth: false,
+            settings: watch::channel(Arc::default()).1,
             ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
             files,
             counter_offer: wishes.counter_offer,
+            cores: NonZero::<usize>::MIN,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -278,8 +287,12 @@ pub fn process(id: &str, spec: &Value, status: RestreamProcessStatus) -> Process
         key: Key::new(id),
         origin: Origin(format!("{id}.yaml")),
         manifest: Arc::new(RestreamProcess::new(id, spec)),
+        refused: Vec::new(),
         status,
         log: Arc::new(vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }]),
+        live: Live::new(1_700_000_002),
+        reports: Reports::default(),
+        ends: BTreeMap::new(),
         created_at: 1_700_000_000,
         updated_at: 1_700_000_001,
         state_since: 1_700_000_002,

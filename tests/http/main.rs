@@ -14,6 +14,7 @@ mod page;
 mod process;
 mod relays;
 mod restart;
+mod sessions;
 mod whep;
 
 #[path = "../support/child.rs"]

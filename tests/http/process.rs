@@ -6,24 +6,28 @@ use serde_json::{Value, json};
 use super::house::{House, Wishes, playing, problem, process};
 
 #[tokio::test]
-async fn processes_are_shown_without_what_may_be_secret() {
+async fn what_may_be_secret_is_shown_in_the_configuration_alone() {
     let house = House::new(Wishes::default()).await;
     assert_eq!(house.get("/api/v3/process").await, json!([]));
     house.show(playing("restreamer-ui:ingest:1"));
     let spec = json!({ "reference": "front", "output": [{ "id": "o", "address": "-" }] });
     house.show(process("plain", &spec, Default::default()));
-    let list = house.get("/api/v3/process").await;
-    assert!(!list.to_string().contains("secret"), "addresses are not shown");
+    let list = house.get("/api/v3/process?filter=report").await;
+    assert!(!list.to_string().contains("secret"), "addresses are in the configuration alone");
     let (plain, playing) = (&list[0], &list[1]);
     let expected = json!({
         "id": "plain", "type": "ffmpeg", "reference": "front", "created_at": 1_700_000_000, "updated_at": 1_700_000_001,
+        "report": {
+            "created_at": 1_700_000_005, "prelude": [], "log": [["1700000005", "Stream mapping:"]], "history": [],
+        },
         "state_since": 1_700_000_002, "origin": "plain.yaml",
         "status": { "state": "Pending", "restarts": 0, "conditions": [] }, "whep": null,
     });
     assert_eq!(plain, &expected);
     assert_eq!((&playing["whep"], &playing["reference"]), (&json!("/api/v3/whep/restreamer-ui:ingest:1"), &json!("")));
     assert_eq!(playing["status"]["webrtc"]["video"]["reason"], "raw video is no codec of WebRTC");
-    assert_eq!(house.get("/api/v3/process/plain").await, expected);
+    assert_eq!(house.get("/api/v3/process/plain?filter=report").await, expected);
+    assert_eq!(house.get("/api/v3/process/plain/config").await["input"][0]["address"], "rtmp://user:secret@host/live");
     assert_eq!(house.get("/api/v3/process/restreamer-ui%3Aingest%3A1").await["id"], "restreamer-ui:ingest:1");
     let log = house.get("/api/v3/process/plain/log").await;
     assert_eq!(log, json!([{ "at": 1_700_000_005, "line": "Stream mapping:" }]));
@@ -55,9 +59,40 @@ async fn a_reading_token_sees_its_processes_alone() {
     let ids: Vec<_> = list.as_array().expect("a list").iter().map(|process| &process["id"]).collect();
     assert_eq!(ids, ["studio.cam"]);
     assert_eq!(with("/api/v3/process/studio.cam/log").await.expect("it is answered").status(), 200);
-    for path in ["/api/v3/process/door", "/api/v3/process/door/log", "/api/v3/whep/studio.cam", "/api/v3/problem"] {
+    for path in [
+        "/api/v3/process/door",
+        "/api/v3/process/door/config",
+        "/api/v3/process/door/state",
+        "/api/v3/process/door/report",
+        "/api/v3/process/door/log",
+        "/api/v3/process/door/metadata",
+        "/api/v3/process/door/metadata/key",
+        "/api/v3/widget/process/door",
+        "/api/v3/whep/studio.cam",
+        "/api/v3/problem",
+        "/api/v3/metadata",
+        "/api/v3/config",
+        "/api/v3/log",
+        "/api/v3/rtmp",
+        "/api/v3/srt",
+        "/api/v3/fs",
+    ] {
         let refused = problem(with(path).await.expect("it is answered")).await;
         assert_eq!(refused, (403, "insufficient_scope".into()), "{path}");
+    }
+    for (method, path) in [
+        ("POST", "/api/v3/process"),
+        ("PUT", "/api/v3/process/studio.cam"),
+        ("DELETE", "/api/v3/process/studio.cam"),
+        ("PUT", "/api/v3/process/studio.cam/command"),
+        ("PUT", "/api/v3/process/studio.cam/metadata/key"),
+        ("PUT", "/api/v3/metadata/key"),
+        ("PUT", "/api/v3/config"),
+        ("GET", "/api/v3/config/reload"),
+    ] {
+        let request = house.bare(method, path).bearer_auth(&token).header("content-type", "application/json");
+        let refused = problem(request.body("{}").send().await.expect("it is answered")).await;
+        assert_eq!(refused, (403, "insufficient_scope".into()), "{method} {path}");
     }
 }
 
@@ -77,7 +112,7 @@ async fn what_is_not_served_is_a_problem_too() {
         let response = house.ask(method, path).send().await.expect("it is answered");
         assert_eq!(problem(response).await, (404, "no_route".into()), "{method} {path}");
     }
-    for (method, path, allow) in [("POST", "/", "GET,HEAD"), ("DELETE", "/api/v3/process/cam", "GET,HEAD")] {
+    for (method, path, allow) in [("POST", "/", "GET,HEAD"), ("PATCH", "/api/v3/process/cam", "GET,HEAD,PUT,DELETE")] {
         let response = house.ask(method, path).send().await.expect("it is answered");
         assert_eq!(response.headers()["allow"], allow);
         assert_eq!(problem(response).await, (405, "method_not_allowed".into()), "{method} {path}");

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::{RequestBuilder, StatusCode};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,6 +22,7 @@ pub struct Program {
     token: String,
     client: reqwest::Client,
     directory: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl Program {
@@ -38,25 +40,17 @@ impl Program {
         for (name, text) in files {
             fs::write(path("manifests").join(name), text).expect("it can be written");
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dragonfork"));
-        command.arg("standalone").current_dir(directory.path());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CORE_")) {
-            command.env_remove(name);
-        }
-        command
-            .env("CORE_MANIFESTS_DIR", path("manifests"))
-            .env("CORE_DB_DIR", path("config"))
-            .env("CORE_STORAGE_DISK_DIR", path("data"))
-            .env("CORE_ADDRESS", "127.0.0.1:0")
-            .env("CORE_WEBRTC_ADDRESS", "127.0.0.1:0")
-            .env("CORE_API_AUTH_USERNAME", "admin")
-            .env("CORE_API_AUTH_PASSWORD", "a password of the tests")
-            .env("CORE_LOG_FORMAT", "json")
-            .envs(environment.iter().copied());
-        let mut child = Child::start("dragonfork", &mut command, directory.path());
-        let (origin, token) = link(&mut child).await;
-        let client = reqwest::Client::new();
-        Self { child, origin, token, client, directory }
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<(String, String)> = environment.iter().map(own).collect();
+        let (child, origin, token) = launch(directory.path(), &environment).await;
+        Self { child, origin, token, client: reqwest::Client::new(), directory, environment }
+    }
+
+    /// Ends the program as a person would, and starts it again over what it left.
+    pub async fn restart(&mut self) {
+        self.child.signal(Signal::TERM);
+        assert!(self.child.end_within(PATIENCE).await.is_some(), "the program does not end");
+        (self.child, self.origin, self.token) = launch(self.directory.path(), &self.environment).await;
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -258,6 +252,29 @@ impl Drop for Program {
             }
         }
     }
+}
+
+/// Starts the program, and waits for the link that it prints: its two halves beside the child.
+async fn launch(directory: &Path, environment: &[(String, String)]) -> (Child, String, String) {
+    let path = |name: &str| directory.join(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dragonfork"));
+    command.arg("standalone").current_dir(directory);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CORE_")) {
+        command.env_remove(name);
+    }
+    command
+        .env("CORE_MANIFESTS_DIR", path("manifests"))
+        .env("CORE_DB_DIR", path("config"))
+        .env("CORE_STORAGE_DISK_DIR", path("data"))
+        .env("CORE_ADDRESS", "127.0.0.1:0")
+        .env("CORE_WEBRTC_ADDRESS", "127.0.0.1:0")
+        .env("CORE_API_AUTH_USERNAME", "admin")
+        .env("CORE_API_AUTH_PASSWORD", "a password of the tests")
+        .env("CORE_LOG_FORMAT", "json")
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    let mut child = Child::start("dragonfork", &mut command, directory);
+    let (origin, token) = link(&mut child).await;
+    (child, origin, token)
 }
 
 /// The link for people that the program prints, in its two halves: where it is, and the token.

@@ -10,13 +10,15 @@ use axum::http::request::Parts;
 use axum::http::{Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{answer, blocking, name, upload};
 use crate::files::{self, Entry, Filesystem, Glob, Kind, Order, Sort};
 use crate::http::{App, Shared, access::Access, problem::Problem, token::Action};
 
 /// One filesystem as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Filesystem)]
 pub struct Listed {
     name: &'static str,
     #[serde(rename = "type")]
@@ -25,7 +27,8 @@ pub struct Listed {
 }
 
 /// One file as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = File)]
 pub struct ListedFile {
     name: String,
     size_bytes: u64,
@@ -33,26 +36,47 @@ pub struct ListedFile {
 }
 
 /// What a list is asked for. Empty is the same as absent.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 struct Wish {
+    /// Only files whose name fits this pattern.
     glob: String,
+    /// Octets at least.
     size_min: String,
+    /// Octets at most.
     size_max: String,
+    /// Written at this unix second or later.
     lastmod_start: String,
+    /// Written at this unix second or before.
     lastmod_end: String,
+    /// `name`, `size` or `lastmod`; empty is `name`.
     sort: String,
+    /// `asc` or `desc`; empty is `asc`.
     order: String,
 }
 
-/// `GET /api/v3/fs`
+/// The filesystems.
+#[utoipa::path(
+    get,
+    path = "/api/v3/fs",
+    tag = "files",
+    responses((status = 200, description = "Name, type and where it is served", body = [Listed]))
+)]
 pub async fn names(State(app): Shared, access: Access) -> Result<Json<Vec<Listed>>, Problem> {
     access.require_all(Action::Read)?;
     let listed = |kind: Kind| Listed { name: kind.word(), kind: kind.word(), mount: kind.mount() };
     Ok(Json(app.files.filesystems.iter().map(|files| listed(files.kind())).collect()))
 }
 
-/// `GET /api/v3/fs/{filesystem}`
+/// The files of a filesystem.
+#[utoipa::path(
+    get,
+    path = "/api/v3/fs/{filesystem}",
+    tag = "files",
+    params(Wish),
+    responses((status = 200, description = "The files", body = [ListedFile]))
+)]
 pub async fn list(
     State(app): Shared,
     access: Access,
@@ -73,7 +97,13 @@ pub async fn list(
     Ok(Json(query.select(entries).into_iter().map(listed).collect()))
 }
 
-/// `GET` and `HEAD /api/v3/fs/{filesystem}/{name}`
+/// A file.
+#[utoipa::path(
+    get,
+    path = "/api/v3/fs/{filesystem}/{*name}",
+    tag = "files",
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"))
+)]
 pub async fn file(
     State(app): Shared,
     access: Access,
@@ -89,7 +119,14 @@ pub async fn file(
     answer::answer(opened, &name, &request.method, &request.headers, None).await
 }
 
-/// `PUT /api/v3/fs/{filesystem}/{name}`
+/// Puts a file into its place.
+#[utoipa::path(
+    put,
+    path = "/api/v3/fs/{filesystem}/{*name}",
+    tag = "files",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is new"), (status = 204, description = "It was there"))
+)]
 pub async fn write(
     State(app): Shared,
     access: Access,
@@ -101,7 +138,13 @@ pub async fn write(
     upload::take(files, name, request).await
 }
 
-/// `DELETE /api/v3/fs/{filesystem}/{name}`
+/// Removes a file.
+#[utoipa::path(
+    delete,
+    path = "/api/v3/fs/{filesystem}/{*name}",
+    tag = "files",
+    responses((status = 200, description = "It is gone", body = String))
+)]
 pub async fn remove(
     State(app): Shared,
     access: Access,

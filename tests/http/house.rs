@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use dragonfork::controller::{Origin, Problem, Process, Snapshot};
+use dragonfork::controller::{Live, Origin, Problem, Process, Reports, Snapshot};
 use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, WebRtcStatus};
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
@@ -279,6 +279,8 @@ pub fn process(id: &str, spec: &Value, status: RestreamProcessStatus) -> Process
         origin: Origin(format!("{id}.yaml")),
         manifest: Arc::new(RestreamProcess::new(id, spec)),
         status,
+        live: Live::new(0),
+        reports: Reports::default(),
         log: Arc::new(vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }]),
         created_at: 1_700_000_000,
         updated_at: 1_700_000_001,

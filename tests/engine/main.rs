@@ -6,6 +6,7 @@ mod child;
 #[path = "../support/fake.rs"]
 mod fake;
 #[path = "../support/manifest.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod manifest;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]

@@ -103,7 +103,8 @@ impl Desk {
     async fn update(&mut self, id: &str, changes: serde_json::Value) -> Result<Done, Refusal> {
         let Managed { process, file } = self.managed(id)?;
         let kept = self.kept(id);
-        let mut json = serde_json::to_value(config_of(id, &process.manifest, &kept, self.cores)).expect("a process is JSON");
+        let mut json =
+            serde_json::to_value(config_of(id, &process.manifest, &kept, self.cores)).expect("a process is JSON");
         if !changes.is_object() {
             return Err(Refusal::Refused(vec!["this is no process: an object is needed".into()]));
         }

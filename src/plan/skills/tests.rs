@@ -176,7 +176,7 @@ fn what_ffmpeg_has_is_not_missing() {
         ("address: rtsp://h/a", "options: ['-c', copy, -f, flv], address: 'rtmps://h/b'"),
         ("address: 'rtsps://h/a'", "options: ['-c:v:0', h264, '-acodec', aac], address: x.flv"),
         ("options: [-f, lavfi], address: 'testsrc=size=1x1'", "options: [-f, alsa], address: 'hw:0,0'"),
-        ("options: [-f, mp4], address: film.mp4", "options: ['-c:s', subrip], address: 'file://x.flv'"),
+        ("options: [-f, mp4], address: film.mp4", "options: ['-c:s', subrip], address: 'file:x.flv'"),
     ] {
         let found = lacks(input, output);
         assert!(found.is_empty(), "{found:?}");

@@ -128,8 +128,9 @@ async fn keep(key: Key, mut orders: UnboundedReceiver<Order>, rooms: Rooms, done
                 run.configure(plan);
             }
             (Order::NoteReordered, Some(run)) => run.note_reordered(),
-            (Order::Perform(Step::Configure(_) | Step::Tidy(..)) | Order::NoteReordered, None) => {}
-            (Order::Perform(Step::Tidy(..)), Some(_)) => {}
+            (Order::Perform(Step::Configure(_)) | Order::NoteReordered, None) => {}
+            // Rules are told at once, without a keeper.
+            (Order::Perform(Step::Tidy(..)), _) => {}
             (Order::Perform(Step::Purge(_, rules)), _) => {
                 rooms.storage.purge(rules).await;
                 let _ = done.send(key.clone());

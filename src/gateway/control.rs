@@ -268,15 +268,6 @@ impl Control {
         }
     }
 
-    /// How to send to a viewer that its session knows by this address; `None` where that stands for a connection that is
-    /// gone.
-    fn path(&self, id: &str, remote: SocketAddr, local: Option<IpAddr>) -> Option<Path> {
-        if !whep::is_alias(&remote) {
-            return Some(Path::Udp(remote, local));
-        }
-        self.tcp.as_ref()?.connection(remote.port(), id).cloned().map(Path::Tcp)
-    }
-
     /// Sends what a session wants sent and does what it tells.
     fn drive(&mut self, id: &str, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
@@ -284,14 +275,8 @@ impl Control {
         loop {
             while let Some(transmit) = viewer.session.poll_transmit() {
                 let (to, size) = (transmit.to, transmit.datagram.len());
-                let sent = match &self.tcp {
-                    Some(tcp) if whep::is_alias(&to) => match tcp.connection(to.port(), id) {
-                        Some(connection) => connection.send(&transmit.datagram, size),
-                        None => continue,
-                    },
-                    _ => self.port.send(to, viewer.local, &transmit.datagram, size),
-                };
-                if let Err(error) = sent {
+                let Some(path) = path(self.tcp.as_ref(), id, to, viewer.local) else { continue };
+                if let Err(error) = path.send(&self.port, &transmit.datagram, size) {
                     tracing::trace!(%error, %to, "send");
                 }
             }
@@ -315,11 +300,11 @@ impl Control {
         viewer.due = viewer.session.poll_timeout();
         let local = viewer.local;
         if let Some((remote, protector)) = connected
-            && let Some(path) = self.path(id, remote, local)
+            && let Some(path) = path(self.tcp.as_ref(), id, remote, local)
         {
             self.begin_media(id, path, protector, now);
         }
-        if let Some(path) = moved.and_then(|remote| self.path(id, remote, local)) {
+        if let Some(path) = moved.and_then(|remote| path(self.tcp.as_ref(), id, remote, local)) {
             tracing::info!(session = short(id), remote = %path, "viewer moved");
             self.ask_media(id, Ask::Move(path));
         }
@@ -740,6 +725,15 @@ impl WhepViewer {
         let since = *self.lossy_since.get_or_insert(now);
         now.saturating_duration_since(since) >= HEAVY_LOSS_TIME && self.lossy_since.take().is_some()
     }
+}
+
+/// How to send to the viewer of a session, which knows it by this address; `None` where that stands for a connection that
+/// is gone, or another session's.
+fn path(tcp: Option<&Tcp>, session: &str, remote: SocketAddr, local: Option<IpAddr>) -> Option<Path> {
+    if !whep::is_alias(&remote) {
+        return Some(Path::Udp(remote, local));
+    }
+    tcp?.connection(remote.port(), session).cloned().map(Path::Tcp)
 }
 
 /// What a log shows of a session's id, which opens the session to whoever knows it whole.

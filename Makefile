@@ -3,13 +3,14 @@
 # Not on everybody's PATH: nginx on Debian, and cargo right after rustup was installed.
 export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
 
-.PHONY: help run test bench fuzz lint advisories
+.PHONY: help run test bench soak-processes fuzz lint advisories
 
 help:
 	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
 	@echo "make test        run every test"
 	@echo "make bench       measure what viewers cost and write docs/performance.md (12 minutes on a quiet machine);"
 	@echo "                 BENCH_SHORT=1 takes a look of 2 minutes, BENCH_ROUNDS=senders,delay only some rounds"
+	@echo "make soak-processes  run 100 processes for 30 minutes and see whether memory stays flat"
 	@echo "make fuzz        feed hostile octets to what strangers can reach, 10 minutes a target;"
 	@echo "                 FUZZ_SECONDS=60 is shorter, FUZZ_TARGETS='offer rtp' only some"
 	@echo "make lint        check format, clippy, and licences and sources of the dependencies"
@@ -27,6 +28,10 @@ test:
 bench:
 	@.ci/packages bench
 	cargo bench --locked --bench egress
+
+soak-processes:
+	@.ci/packages bench
+	BENCH_ROUNDS=soak-processes cargo bench --locked --bench egress
 
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= offer answer fragment rtp rtcp stun

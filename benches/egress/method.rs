@@ -2,7 +2,7 @@
 
 use crate::parameters::{
     AUDIO_PACKET, DELAY_SAMPLES, DOUBLE, DRAIN, FULL, HALF, JANUS_LOOPS, JOIN_GOP, JOIN_RATE, NACK_INTERVAL,
-    NACK_NUMBERS, Parameters, Shape, VIDEO_PACKET, WEBRTC_WORKERS,
+    NACK_NUMBERS, PROCESSES, Parameters, SUSPENDED, Shape, VIDEO_PACKET, WEBRTC_WORKERS,
 };
 use crate::rounds::joins;
 use crate::senders::janus;
@@ -80,6 +80,12 @@ pub fn method(parameters: &Parameters) -> Vec<String> {
             JOIN_GOP.as_secs(),
             joins::browser().as_deref().unwrap_or("Chromium"),
             parameters.joins
+        ),
+        format!(
+            "Processes: `dragonfork standalone` with {PROCESSES} manifests of a small picture that goes nowhere, and nothing \
+             else. Its memory is what it has resident beyond what it had without them, its CPU time that of its own \
+             process; FFmpeg's is not in it. {SUSPENDED} suspended manifests are read at the start of another one, and \
+             the time runs from its start until HTTP shows them all."
         ),
     ]
 }

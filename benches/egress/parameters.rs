@@ -68,6 +68,17 @@ pub const JOIN_GOP: Duration = Duration::from_secs(4);
 /// another moment of it.
 pub const JOIN_STEP: Duration = Duration::from_millis(1080);
 
+/// Processes that run while the memory and CPU time of one is measured.
+pub const PROCESSES: usize = 100;
+/// Manifests that are read.
+pub const SUSPENDED: usize = 500;
+/// After this long the program has done what follows from a start.
+pub const SETTLE: Duration = Duration::from_secs(10);
+/// Memory of running processes is taken to be flat from then on.
+pub const SOAK_SETTLE: Duration = Duration::from_secs(600);
+/// Between two looks at it.
+pub const SOAK_STEP: Duration = Duration::from_secs(30);
+
 /// Share of one core that others may use, as a mean; above, the figures are not published.
 pub const QUIET: f64 = 0.1;
 
@@ -89,6 +100,14 @@ pub mod targets {
     pub const STALLED_DELAY: f64 = 1.05;
     /// Milliseconds from POST to the first decoded frame, of 95 of 100 joins.
     pub const JOIN: f64 = 300.0;
+    /// Milliseconds until all manifests are shown.
+    pub const READ: f64 = 1000.0;
+    /// kB a process, beside FFmpeg.
+    pub const PROCESS_MEMORY: f64 = 1000.0;
+    /// Percent of a core a process, beside FFmpeg.
+    pub const PROCESS_CPU: f64 = 0.2;
+    /// Percent that memory grows by once it has settled.
+    pub const GROWTH: f64 = 2.0;
     /// CPU at the largest count relative to the one before: flat or falling, and what chance makes of it.
     pub const FLAT: f64 = 1.1;
 }
@@ -120,6 +139,8 @@ pub struct Parameters {
     pub window: Duration,
     /// Joins of Chromium.
     pub joins: usize,
+    /// Length of the soak of processes.
+    pub soak: Duration,
     /// Viewers on one core: where the search begins, its step and its end.
     pub one_core: (usize, usize, usize),
 }
@@ -140,6 +161,7 @@ impl Parameters {
             fill: Duration::from_secs(9),
             window: Duration::from_secs(4),
             joins: 50,
+            soak: Duration::from_secs(1800),
             one_core: (500, 250, 4000),
         }
     }
@@ -159,6 +181,7 @@ impl Parameters {
             fill: Duration::from_secs(2),
             window: Duration::from_secs(2),
             joins: 10,
+            soak: Duration::from_secs(720),
             one_core: (500, 500, 1000),
         }
     }

@@ -4,6 +4,7 @@ mod allocations;
 mod delay;
 mod growth;
 pub mod joins;
+mod processes;
 mod senders;
 
 use anyhow::{Context, Result, ensure};
@@ -14,21 +15,25 @@ use crate::parameters::{FULL, Parameters};
 use crate::report::Figure;
 use crate::rig::{Rig, Slice};
 
+/// The round that takes longer than all the others.
+const SOAK: &str = "soak-processes";
 const LIMITS: &str = "Limits and memory";
 const MICROSECONDS: &str = "µs";
 
 /// A round that measures something.
 type Round = fn(&Parameters) -> Result<Vec<Figure>>;
 
-/// Takes every round that is wanted by name, in order; all where none is named.
+/// Takes every round that is wanted by name, in order; all but the soak where none is named.
 pub fn take(parameters: &Parameters, wanted: &[&str], left_out: &mut Vec<String>) -> Result<Vec<Figure>> {
-    let rounds: [(&str, Round); 6] = [
+    let rounds: [(&str, Round); 8] = [
         ("sweep", growth::sweep),
         ("streams", growth::streams),
         ("one-core", growth::one_core),
         ("allocations", allocations::allocations),
         ("delay", delay::delay),
         ("joins", joins::joins),
+        ("processes", processes::processes),
+        (SOAK, processes::soak),
     ];
     let known = |name: &str| name == "senders" || rounds.iter().any(|(round, _)| *round == name);
     for name in wanted {
@@ -38,8 +43,10 @@ pub fn take(parameters: &Parameters, wanted: &[&str], left_out: &mut Vec<String>
             rounds.map(|(name, _)| name).join(", ")
         );
     }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.contains(&name);
-    sanity(parameters).context("sanity")?;
+    let is_wanted = |name: &str| wanted.is_empty() && name != SOAK || wanted.contains(&name);
+    if wanted != [SOAK] {
+        sanity(parameters).context("sanity")?;
+    }
     let mut figures = Vec::new();
     if is_wanted("senders") {
         figures.extend(senders::senders(parameters, left_out).context("senders")?);

@@ -120,8 +120,11 @@ impl House {
             false => None,
         };
         let announced = gateway.as_ref().map(|gateway| gateway.announced().to_vec()).unwrap_or_default();
-        let playback =
-            Playback { enabled: gateway.is_some(), announced: announced.iter().map(SocketAddr::to_string).collect() };
+        let playback = Playback {
+            enabled: gateway.is_some(),
+            ended: false,
+            announced: announced.iter().map(SocketAddr::to_string).collect(),
+        };
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::default()));
         let listener = listen(config.address)?;
         let links = Links { address: listener.local_addr()?, announced };
@@ -214,8 +217,10 @@ impl House {
             while let Some(step) = self.controller.poll_step() {
                 self.keepers.perform(step);
             }
-            if self.gateway.as_ref().is_some_and(Gateway::is_finished) {
-                bail!("the WebRTC gateway ended");
+            if let Some(gateway) = self.gateway.take_if(|gateway| gateway.is_finished()) {
+                tracing::error!("the WebRTC gateway ended; outputs of other kinds go on without it");
+                self.controller.handle_playback_ended(Timestamp::now());
+                tokio::task::spawn_blocking(|| gateway.shutdown());
             }
             show_at.get_or_insert_with(|| Instant::now() + SHOW_INTERVAL);
         }

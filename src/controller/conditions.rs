@@ -21,6 +21,9 @@ pub struct Wanted {
 /// Why a process that writes files has to wait.
 const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_MAX_SIZE_MBYTES) and no cleanup rule says \
                          what may go; the process starts again when there is room";
+/// Why nobody can watch any more.
+const GATEWAY_ENDED: &str = "the WebRTC gateway has ended by a fault of this program, which its log tells; other outputs go \
+                             on. Start the program again to have it back";
 /// What is said of an obstacle where FFmpeg runs.
 const GOES_ON: &str = "; the last version that was accepted goes on";
 
@@ -155,6 +158,9 @@ fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, Strin
     let seen = &entry.seen;
     if !playback.enabled {
         return Some(("Disabled", "WebRTC is turned off (CORE_WEBRTC_ENABLE=false)".into()));
+    }
+    if playback.ended {
+        return Some(("GatewayEnded", GATEWAY_ENDED.into()));
     }
     if let Some(reason) = &seen.egress_failed {
         return Some(("PortAllocationFailed", reason.clone()));

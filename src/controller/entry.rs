@@ -308,7 +308,7 @@ impl Entry {
             last_exit: self.seen.exit.as_ref().map(|(exit, _)| last_exit(exit)),
             progress: self.seen.progress.as_ref().map(progress),
             webrtc: egress.then(|| WebRtcStatus {
-                whep_url: playback.enabled.then(|| key.whep_path()),
+                whep_url: (playback.enabled && !playback.ended).then(|| key.whep_path()),
                 announced: playback.announced.clone(),
                 viewers: i32::try_from(self.seen.viewers).unwrap_or(i32::MAX),
                 video: self.seen.legs.as_ref().map(|legs| leg_status(&legs.video)),

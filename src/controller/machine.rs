@@ -17,8 +17,10 @@ const HISTORY: usize = 3;
 /// What is the same for the playback of every process.
 #[derive(Clone, Debug, Default)]
 pub struct Playback {
-    /// The gateway runs; without it every process with WebRTC says why it cannot be played.
+    /// There is a gateway; without it every process with WebRTC says why it cannot be played.
     pub enabled: bool,
+    /// It has ended, which it does only by a fault.
+    pub ended: bool,
     /// Addresses that are put into answers.
     pub announced: Vec<String>,
 }
@@ -156,6 +158,16 @@ impl Controller {
     /// Takes the addresses that viewers are told from now on.
     pub fn handle_announced(&mut self, announced: Vec<String>, now: Timestamp) {
         self.playback.announced = announced;
+        self.show_all(now);
+    }
+
+    /// Takes that the gateway has ended. FFmpeg goes on with its other outputs.
+    pub fn handle_playback_ended(&mut self, now: Timestamp) {
+        self.playback.ended = true;
+        self.show_all(now);
+    }
+
+    fn show_all(&mut self, now: Timestamp) {
         let keys: Vec<Key> = self.entries.keys().cloned().collect();
         keys.iter().for_each(|key| self.show(key, now));
     }

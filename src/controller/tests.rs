@@ -27,7 +27,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn controller() -> Controller {
-    let playback = Playback { enabled: true, announced: vec!["192.0.2.1:8189".into()] };
+    let playback = Playback { enabled: true, ended: false, announced: vec!["192.0.2.1:8189".into()] };
     Controller::new(playback, Surroundings::new("/data"))
 }
 
@@ -264,6 +264,16 @@ fn a_gateway_that_is_turned_off_is_the_reason() {
     reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
     assert_eq!(condition(&controller, "a", "PlaybackReady").1, "Disabled");
     assert_eq!(shown(&controller, "a").status.webrtc.as_ref().and_then(|webrtc| webrtc.whep_url.clone()), None);
+}
+
+#[test]
+fn the_end_of_the_gateway_is_told_and_stops_no_process() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    controller.handle_playback_ended(at(200));
+    assert!(controller.poll_step().is_none());
+    assert_eq!(condition(&controller, "a", "PlaybackReady").1, "GatewayEnded");
+    assert_eq!(shown(&controller, "a").status.webrtc.as_ref().and_then(|webrtc| webrtc.whep_url.as_ref()), None);
 }
 
 #[test]

@@ -412,3 +412,26 @@ async fn a_source_that_changed_since_the_probe_is_corrected() {
     bench.progress().await;
     run.stop().await;
 }
+
+#[tokio::test]
+async fn df097_other_outputs_go_on_where_the_gateway_is_gone() {
+    let mut bench = Bench::new();
+    let file = clean(bench.directory.path());
+    let written = bench.directory.path().join("written.ts");
+    let outputs = vec![io("file", &format!("-map 0 -c copy -flush_packets 1 -f mpegts -y {}", written.display()))];
+    let legs = Legs::open();
+    let plan = Plan { outputs, ..webrtc(&[&format!("-re -stream_loop -1 {file}")]) };
+    let run = bench.start_with(&legs, plan);
+    legs.receive(true, true);
+    drop(legs);
+
+    let size = || std::fs::metadata(&written).map(|metadata| metadata.len()).unwrap_or_default();
+    let (without, deadline) = (size(), Instant::now() + PATIENCE);
+    // More than the sockets' buffers hold, so that FFmpeg has noticed.
+    while size() < without + 300_000 {
+        assert!(Instant::now() < deadline, "{} octets are written", size() - without);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bench.assert_undisturbed();
+    run.stop().await;
+}

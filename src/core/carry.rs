@@ -310,7 +310,8 @@ mod tests {
         assert_eq!(manifest.spec.limits, Some(limits));
         let rule = &manifest.spec.output[0].cleanup[0];
         assert_eq!((rule.pattern.as_str(), rule.max_files, rule.max_file_age_seconds), ("memfs:/x**", 12, 24));
-        let back = serde_json::to_value(config_of("restreamer-ui:ingest:3f1f6f0e", &manifest, &kept, CORES)).expect("JSON");
+        let back =
+            serde_json::to_value(config_of("restreamer-ui:ingest:3f1f6f0e", &manifest, &kept, CORES)).expect("JSON");
         for (field, value) in json.as_object().expect("an object") {
             if field != "webrtc" && field != "input" {
                 assert_eq!(&back[field], value, "{field}");

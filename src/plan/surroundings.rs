@@ -160,8 +160,7 @@ impl Memory {
     fn url(&self) -> String {
         let Self { address, login } = self;
         let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-        let login =
-            login.as_ref().map(|(name, password)| format!("{}:{}@", percent_encoded(name), encoded(password)));
+        let login = login.as_ref().map(|(name, password)| format!("{}:{}@", percent_encoded(name), encoded(password)));
         format!("http://{}{}/memfs", login.unwrap_or_default(), SocketAddr::new(host, address.port()))
     }
 }

@@ -72,16 +72,40 @@ impl<'p> Client<'p> {
         self.until_state(id, exec, |state| state["exec"] == exec).await
     }
 
+    /// Waits until a process makes progress.
+    pub async fn until_progress(&self, id: &str) -> Value {
+        let is_moving = |state: &Value| state["progress"]["frame"].as_u64() > Some(0);
+        self.until_state(id, "making progress", is_moving).await
+    }
+
     /// Waits until the state of a process is so.
     pub async fn until_state(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v3/process/{id}/state");
+        self.until(&path, what, |state| {
+            is_state(state);
+            holds(state)
+        })
+        .await
+    }
+
+    /// Waits until the report of a process is so.
+    pub async fn until_report(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v3/process/{id}/report");
+        self.until(&path, what, |report| {
+            is_report(report);
+            holds(report)
+        })
+        .await
+    }
+
+    async fn until(&self, path: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let deadline = std::time::Instant::now() + crate::child::PATIENCE;
         loop {
-            let state = self.get(&format!("/api/v3/process/{id}/state")).await;
-            is_state(&state);
-            if holds(&state) {
-                return state;
+            let answer = self.get(path).await;
+            if holds(&answer) {
+                return answer;
             }
-            assert!(std::time::Instant::now() < deadline, "{id} is not {what}: {state}");
+            assert!(std::time::Instant::now() < deadline, "{path} is not {what}: {answer}");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }

@@ -67,10 +67,10 @@ async fn the_state_of_a_running_process_has_its_figures() {
         (&inputs[0]["id"], &inputs[0]["type"], &inputs[0]["width"]),
         (&json!("input_0"), &json!("video"), &json!(160))
     );
-    assert_eq!((&inputs[0]["codec"], &inputs[0]["framerate"]["avg"]), (&json!("rawvideo"), &json!(10.0)));
+    assert_eq!(inputs[0]["codec"], "rawvideo");
     assert_eq!((&outputs[0]["id"], &outputs[0]["coder"]), (&json!("output_0"), &json!("copy")));
     let leg = outputs.as_array().expect("a list").iter().find(|output| output["id"] == "webrtc-video");
-    assert!(leg.is_some_and(|leg| leg["codec"] == "h264" && leg["address"] == "webrtc"), "{outputs}");
+    assert!(leg.is_some_and(|leg| leg["codec"] == "h264" && leg["framerate"]["avg"] == 10.0), "{outputs}");
     let figures =
         json!({"metrics": [{"name": "restream_process", "labels": {"processid": "cam", "name": "memory|cpu"}}]});
     let figures = client.done("POST", "/api/v3/metrics", Some(figures)).await;
@@ -83,28 +83,19 @@ async fn c152_the_report_tells_of_the_newest_run_and_of_those_before() {
     let program = Program::start().await;
     let client = Client::login(&program).await;
     client.done("POST", "/api/v3/process", Some(picture("cam"))).await;
-    let has_begun = |state: &Value| state["progress"]["frame"].as_u64() > Some(0);
-    client.until_state("cam", "making progress", has_begun).await;
-    let first = client.get("/api/v3/process/cam/report").await;
-    is_report(&first);
-    let prelude = first["prelude"].to_string();
-    assert!(prelude.contains("Input #0, lavfi") && prelude.contains("Output #0, null"), "{prelude}");
+    client.until_progress("cam").await;
+    let has_prelude = |report: &Value| {
+        let prelude = report["prelude"].to_string();
+        prelude.contains("Input #0, lavfi") && prelude.contains("Output #0, null")
+    };
+    let first = client.until_report("cam", "with its prelude", has_prelude).await;
     assert_eq!((&first["history"], first.get("exit_state")), (&json!([]), None));
     client.done("PUT", "/api/v3/process/cam/command", Some(json!({"command": "restart"}))).await;
-    let deadline = std::time::Instant::now() + crate::child::PATIENCE;
-    let report = loop {
-        let report = client.get("/api/v3/process/cam/report").await;
-        is_report(&report);
-        if report["history"][0].is_object() {
-            break report;
-        }
-        assert!(std::time::Instant::now() < deadline, "no run is over: {report}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
+    let report = client.until_report("cam", "with a history", |report| report["history"][0].is_object()).await;
     let before = &report["history"][0];
     assert_eq!((&before["created_at"], &before["exit_state"]), (&first["created_at"], &json!("finished")));
     assert!(before["exited_at"].as_u64() >= before["created_at"].as_u64(), "{before}");
-    assert!(before["prelude"].to_string().contains("Input #0, lavfi"), "{before}");
+    assert!(has_prelude(before), "{before}");
 }
 
 #[tokio::test]
@@ -246,7 +237,7 @@ async fn commands_start_stop_and_begin_anew() {
     let program = Program::start().await;
     let client = Client::login(&program).await;
     client.done("POST", "/api/v3/process", Some(picture("cam"))).await;
-    client.until_exec("cam", "running").await;
+    client.until_progress("cam").await;
     let command = |word: &str| Some(json!({"command": word}));
     let path = "/api/v3/process/cam/command";
     let first = program.ffmpeg("testsrc").await;

@@ -63,7 +63,7 @@ async fn inputs_of_no_process_are_looked_at_and_what_is_wrong_with_them_is_told(
     let probe = client.done("POST", path, look(closed)).await;
     assert!(streams(&probe).is_empty());
     let log = probe["log"].to_string();
-    assert!(log.contains("refused") && !log.contains("topsecret"), "{log}");
+    assert!(log.contains("rtmp://***@127.0.0.1:1/live/key: ") && !log.contains("topsecret"), "{log}");
 
     assert!(client.refused(400, "POST", path, look(json!([]))).await.contains("spec.input"));
     assert!(client.refused(400, "POST", path, look(json!([{"address": " "}]))).await.contains("spec.input[0].address"));

@@ -7,6 +7,7 @@ mod keepers;
 mod links;
 mod listen;
 mod play;
+mod questions;
 mod settings;
 mod standalone;
 mod store;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::crd::{RestreamProcess, RestreamProcessStatus};
 use crate::files::Rule;
-use crate::plan::{Key, Plan, Secret, Values, skills::Skills};
+use crate::plan::{Key, Plan, Values, skills::Skills};
 
 pub use live::{Exec, Live, Order, Reports};
 pub use machine::{Controller, Playback};
@@ -102,8 +102,8 @@ pub enum Seen {
     Run(crate::process::Event),
     /// What the legs do, and why.
     Legs(crate::plan::LegChoice),
-    /// FFmpeg is started with these arguments.
-    Command(Arc<Vec<Secret>>),
+    /// FFmpeg is started with these arguments, redacted.
+    Command(Arc<Vec<String>>),
     /// Streams of the run, with their figures.
     Streams(Arc<crate::process::Streams>),
     /// Servers that take nothing of what FFmpeg writes; none where all do.

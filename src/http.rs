@@ -26,6 +26,7 @@ mod routes;
 mod serve;
 mod session;
 mod settings;
+mod skills;
 mod system;
 mod throttle;
 pub mod token;

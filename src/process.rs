@@ -32,7 +32,7 @@ pub use progress::{Block, ProgressReport, stats_line};
 pub use redact::Redactor;
 pub use run_report::RunReport;
 pub use stall::{Connection, Stalled, Stalls};
-pub use streams::{Figures, Qualities, Stream, Streams};
+pub use streams::{Figures, Probed, Qualities, Stream, Streams};
 
 /// One line of FFmpeg's log, secrets redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,10 +22,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::plan::{EgressPorts, Io, Key, LegChoice, Plan, Secret, skills::Skills};
+use crate::plan::{EgressPorts, Key, LegChoice, Plan, skills::Skills};
 use crate::process;
 
-pub use look::Probed;
 pub use skills::{AskError, Known};
 
 use run::{Control, Surroundings, Task};
@@ -53,8 +52,8 @@ pub enum Event {
     Run(process::Event),
     /// What the egress legs of the run that begins do, and why.
     Legs(LegChoice),
-    /// FFmpeg is started with these arguments, besides those for this program's own purposes.
-    Command(Arc<Vec<Secret>>),
+    /// FFmpeg is started with these arguments, redacted, besides those for this program's own purposes.
+    Command(Arc<Vec<String>>),
     /// The streams of the run, or their figures, are others.
     Streams(Arc<process::Streams>),
     /// These servers have taken nothing of what FFmpeg writes for some time; none where they take it again.
@@ -121,10 +120,10 @@ impl Runner {
         self.skills.subscribe()
     }
 
-    /// Looks at inputs with these global options, for 20 s at most. An input that listens shows streams only if somebody
-    /// publishes to it in that time.
-    pub async fn probe(&self, options: &[Secret], inputs: &[Io]) -> Probed {
-        look::probe(&self.spawner, options, inputs).await
+    /// Looks at the inputs of a plan, for 20 s at most. One that listens shows streams only if somebody publishes to it
+    /// in that time. Dropped, it ends the FFmpeg that looks.
+    pub async fn probe(&self, plan: &Plan) -> process::Probed {
+        look::probe(&self.spawner, plan).await
     }
 
     /// Keeps the process running, with its egress legs where they were opened. Must be called within a tokio runtime.

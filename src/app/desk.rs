@@ -1,4 +1,5 @@
-//! Where clients have processes changed: one order after another, each until what came of it is seen.
+//! Where clients have processes changed: one order after another, each until what came of it is seen. What FFmpeg is to be
+//! asked goes on beside that.
 //!
 //! A change is a file in the manifest directory, as a person would make it, and nothing else. Only manifests that clients
 //! made are changed; those of persons stay as they are written.
@@ -9,17 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc::{Receiver, UnboundedSender};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::questions::{Ask, Questions};
 use super::settings::Settings;
 use super::store::Store;
-use crate::controller::{Process, Snapshot};
+use crate::controller::{self, Process, Snapshot};
 use crate::core::{
     Before, Carried, Command, Config, Done, Kept, Order, ReadError, Refusal, Request, carry, config_of, is_managed,
     overlay, read_config,
 };
-use crate::crd::{RestreamProcess, State, read_manifests};
+use crate::crd::{RestreamProcess, read_manifests};
 use crate::plan::Key;
 use crate::source::{self, Hand, Place};
 
@@ -38,8 +41,8 @@ pub struct Desk {
     pub settings: Settings,
     /// What is shown of the processes.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
-    /// Processes whose FFmpeg is to begin anew.
-    pub restarts: UnboundedSender<Key>,
+    /// Where FFmpeg and the controller are asked.
+    pub questions: Questions,
     /// What clients take for 100 % of the CPU.
     pub cores: NonZero<usize>,
 }
@@ -53,10 +56,22 @@ struct Managed {
 impl Desk {
     /// Carries out orders until nobody can give one any more.
     pub async fn run(mut self, mut requests: Receiver<Request>) {
-        while let Some(Request { order, reply }) = requests.recv().await {
-            let outcome = self.perform(order).await;
-            // Who asked may have gone.
-            let _ = reply.send(outcome);
+        let mut asked = JoinSet::new();
+        loop {
+            let request = tokio::select! {
+                request = requests.recv() => request,
+                Some(_) = asked.join_next() => continue,
+            };
+            match request {
+                Some(Request::Order(order, reply)) => {
+                    let outcome = self.perform(order).await;
+                    // Who asked may have gone.
+                    let _ = reply.send(outcome);
+                }
+                Some(Request::Probe(inputs, reply)) => drop(asked.spawn(self.questions.clone().probe(inputs, reply))),
+                Some(Request::LoadSkills(reply)) => drop(asked.spawn(self.questions.clone().load_skills(reply))),
+                None => return,
+            }
         }
     }
 
@@ -171,15 +186,23 @@ impl Desk {
 
     async fn command(&mut self, id: &str, command: Command) -> Result<Done, Refusal> {
         let process = self.process(id).ok_or_else(|| Refusal::Unknown(id.to_owned()))?;
-        let rests = matches!(process.status.state, State::Finished | State::Failed);
-        match command {
-            Command::Start if process.manifest.spec.suspend => self.suspend(id, false).await?,
-            Command::Stop if !process.manifest.spec.suspend => self.suspend(id, true).await?,
-            Command::Start if rests => self.restart(process.key.clone())?,
-            Command::Start | Command::Stop => {}
-            Command::Restart | Command::Reload => self.restart(process.key.clone())?,
+        match (command, process.manifest.spec.suspend) {
+            (Command::Start, true) => self.suspend(id, false).await?,
+            (Command::Stop, false) => self.suspend(id, true).await?,
+            (Command::Start, false) => self.engine(&process.key, controller::Command::Start).await?,
+            (Command::Stop, true) => {}
+            // A changed manifest is proven by itself, so there is nothing more to a reload.
+            (Command::Restart | Command::Reload, _) => {
+                self.engine(&process.key, controller::Command::Restart).await?;
+            }
         }
         Ok(Done::Plain)
+    }
+
+    /// Has the controller take a command.
+    async fn engine(&self, key: &Key, command: controller::Command) -> Result<(), Refusal> {
+        let taken = self.questions.controller(|reply| Ask::Command(key.clone(), command, reply)).await?;
+        taken.map_err(|controller::UnknownProcess(key)| Refusal::Unknown(key.as_str().to_owned()))
     }
 
     async fn suspend(&mut self, id: &str, suspend: bool) -> Result<(), Refusal> {
@@ -187,10 +210,6 @@ impl Desk {
         let mut manifest = RestreamProcess::clone(&process.manifest);
         manifest.spec.suspend = suspend;
         self.replace(&process, id, &file, &manifest).await
-    }
-
-    fn restart(&self, key: Key) -> Result<(), Refusal> {
-        self.restarts.send(key).map_err(|_| Refusal::Timeout)
     }
 
     fn remember(&self, process: Option<String>, key: String, value: serde_json::Value) -> Result<Done, Refusal> {
@@ -300,7 +319,7 @@ impl From<ReadError> for Refusal {
 }
 
 /// The text of a manifest, and the manifest as it is read again: what is written is proven before.
-fn written(manifest: &RestreamProcess) -> Result<(RestreamProcess, String), Refusal> {
+pub fn written(manifest: &RestreamProcess) -> Result<(RestreamProcess, String), Refusal> {
     let text = serde_yaml::to_string(manifest).map_err(|error| Refusal::Refused(vec![error.to_string()]))?;
     let mut reading = read_manifests(&text);
     // The lines are those of a file that the client does not see.

@@ -24,6 +24,7 @@ use super::files;
 use super::keepers::Keepers;
 use super::links::Links;
 use super::listen::{Signals, listen};
+use super::questions::{Ask, Questions};
 use super::settings::Settings;
 use super::store::Store;
 use super::surroundings::surroundings;
@@ -90,7 +91,7 @@ struct News {
     runs: UnboundedReceiver<(Key, runner::Event)>,
     gateway: UnboundedReceiver<gateway::Event>,
     storage: UnboundedReceiver<storage::Event>,
-    restarts: UnboundedReceiver<Key>,
+    asks: UnboundedReceiver<Ask>,
 }
 
 impl House {
@@ -138,9 +139,10 @@ impl House {
         let http = tokio::spawn(serve(listener, http::router(http_config), keeper, http_shutdown.clone()));
         let (change_sender, changes) = unbounded_channel();
         let source = source::watch(config.manifests.clone(), config.media.secrets_dir.clone(), change_sender)?;
-        let (restart, restarts) = unbounded_channel();
+        let (ask, asks) = unbounded_channel();
+        let questions = Questions { runner: runner.clone(), asks: ask, cores: cores() };
         let (directory, hand) = (config.manifests.clone(), source.hand());
-        let desk = Desk { directory, hand, store, settings, snapshot: shown, restarts: restart, cores: cores() };
+        let desk = Desk { directory, hand, store, settings, snapshot: shown, questions, cores: cores() };
         let (observe, observations) = unbounded_channel();
         let house = Self {
             controller: Controller::new(playback, surroundings).with_history(config.ffmpeg_log_max_history),
@@ -154,7 +156,7 @@ impl House {
             http_shutdown,
             desk: tokio::spawn(desk.run(orders)),
             snapshot,
-            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news, restarts },
+            news: News { changes, observations, runs, gateway: gateway_news, storage: storage_news, asks },
         };
         Ok((house, links))
     }
@@ -191,7 +193,7 @@ impl House {
                     // Clients wait for what comes of their orders.
                     show_at = Some(Instant::now());
                 }
-                Some(key) = self.news.restarts.recv() => self.controller.handle_restart(&key, now()),
+                Some(ask) = self.news.asks.recv() => ask.put_to(&mut self.controller),
                 Some(seen) = self.news.observations.recv() => self.controller.handle_observation(seen, now()),
                 Some((key, event)) = self.news.runs.recv() => self.handle_run(key, event),
                 Some(event) = self.news.gateway.recv() => self.handle_gateway(event),

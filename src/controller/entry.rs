@@ -135,13 +135,6 @@ impl Entry {
         }
     }
 
-    /// Takes that FFmpeg shall begin anew; the step that it needs, if any is to run.
-    pub fn handle_restart(&mut self, now: Timestamp) -> Option<Step> {
-        let plan = self.plan.clone()?;
-        self.set_state(State::Starting, now);
-        Some(Step::Replace(plan))
-    }
-
     /// Whether FFmpeg would write files below this folder if it ran.
     pub fn wants_to_write_below(&self, folder: &str) -> bool {
         self.proven.as_ref().is_some_and(|plan| !plan.suspended && plan.writes_below(folder))

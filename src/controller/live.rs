@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::plan::{Limits, Secret};
+use crate::plan::Limits;
 use crate::process::{self, ExitState, Progress, RunReport, Streams, Usage};
 
 /// What is wanted.
@@ -95,8 +95,8 @@ pub struct Live {
     pub usage: Usage,
     /// What it may use.
     pub limits: Limits,
-    /// Arguments of the newest start, without those for this program's own purposes.
-    pub command: Arc<Vec<Secret>>,
+    /// Arguments of the newest start, redacted, without those for this program's own purposes.
+    pub command: Arc<Vec<String>>,
     /// The newest line of its log, redacted.
     pub last_line: String,
     /// Figures of the run.

@@ -9,7 +9,7 @@ use super::cleanup::Files;
 use super::entry::Entry;
 use super::{Change, Command, Observation, Origin, Problem, Process, Snapshot, Step, UnknownProcess};
 use crate::crd::RestreamProcess;
-use crate::plan::{self, Key, Known, Plan, Surroundings, process_id, skills::Skills};
+use crate::plan::{self, Key, Known, Obstacle, Plan, Surroundings, process_id, skills::Skills};
 
 /// Reports of runs that are kept beside the newest, unless it is said otherwise.
 const HISTORY: usize = 3;
@@ -80,6 +80,11 @@ impl Controller {
         self.entries.get(key)?.proven.clone()
     }
 
+    /// The plan of a manifest that is no process here; to look at its inputs, say.
+    pub fn plan_of(&self, manifest: &RestreamProcess) -> Result<Plan, Obstacle> {
+        Plan::new(manifest, &self.surroundings, &self.known)
+    }
+
     /// Takes what somebody asks of a process. Nothing is done where its manifest says that it shall not run.
     pub fn handle_command(&mut self, key: &Key, command: Command) -> Result<(), UnknownProcess> {
         let entry = self.entries.get(key).ok_or_else(|| UnknownProcess(key.clone()))?;
@@ -143,15 +148,6 @@ impl Controller {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.handle_seen(seen, now, self.history);
             self.show(&key, now);
-        }
-    }
-
-    /// Takes that the FFmpeg of a process shall begin anew, also one that waits for its next start or is not started again.
-    /// Where nothing is to run nothing happens.
-    pub fn handle_restart(&mut self, key: &Key, now: Timestamp) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            self.steps.extend(entry.handle_restart(now));
-            self.show(key, now);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What clients want to have changed, and the way to whatever changes it.
+//! What clients want to have changed or asked, and the way to whatever does it.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Config;
 use super::kept::Stored;
+use crate::plan::skills::Skills;
+use crate::process::Probed;
 
 /// What is to be changed.
 #[derive(Clone, PartialEq)]
@@ -45,6 +47,15 @@ pub enum Order {
     Configure(Vec<(String, Value)>),
     /// Look at the manifests again.
     Reload,
+}
+
+/// Inputs that are to be looked at.
+#[derive(Clone, PartialEq)]
+pub enum Inputs {
+    /// Those of the process with this id.
+    OfProcess(String),
+    /// Those of this JSON of a process, which has an id and may be none here.
+    OfJson(Value),
 }
 
 /// What datarhei's clients command a process.
@@ -92,17 +103,25 @@ pub enum Refusal {
     /// A file cannot be written.
     #[error("{0}")]
     Failed(String),
+    /// FFmpeg cannot be asked.
+    #[error("FFmpeg cannot be asked what it can do: {0}")]
+    Silent(String),
     /// Nobody carried it out in time.
     #[error("it was not done in time; look at the process before you try again")]
     Timeout,
 }
 
-/// An order, and where its outcome goes.
-pub struct Request {
-    /// What is to be changed.
-    pub order: Order,
-    /// Where the outcome goes.
-    pub reply: oneshot::Sender<Result<Done, Refusal>>,
+/// Where an outcome goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What is asked for, and where the outcome goes.
+pub enum Request {
+    /// Carry out an order, after those that came before.
+    Order(Order, Reply<Done>),
+    /// Look at inputs. That takes up to 20 s, and holds up nothing else.
+    Probe(Inputs, Reply<Probed>),
+    /// Ask FFmpeg what it can do now; this too beside everything else.
+    LoadSkills(Reply<Arc<Skills>>),
 }
 
 /// The HTTP side's end.
@@ -119,10 +138,24 @@ impl Client {
         (Self { requests, stored }, queue)
     }
 
-    /// Has something changed, and waits until it is.
+    /// Has something done, and waits until it is.
     pub async fn order(&self, order: Order) -> Result<Done, Refusal> {
+        self.request(|reply| Request::Order(order, reply)).await
+    }
+
+    /// Has inputs looked at. Dropped, the look ends.
+    pub async fn probe(&self, inputs: Inputs) -> Result<Probed, Refusal> {
+        self.request(|reply| Request::Probe(inputs, reply)).await
+    }
+
+    /// Has FFmpeg asked what it can do.
+    pub async fn load_skills(&self) -> Result<Arc<Skills>, Refusal> {
+        self.request(Request::LoadSkills).await
+    }
+
+    async fn request<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Refusal> {
         let (reply, outcome) = oneshot::channel();
-        self.requests.send(Request { order, reply }).await.map_err(|_| Refusal::Timeout)?;
+        self.requests.send(request(reply)).await.map_err(|_| Refusal::Timeout)?;
         outcome.await.unwrap_or(Err(Refusal::Timeout))
     }
 

@@ -127,7 +127,7 @@ async fn figures(app: &App, access: &Access) -> Vec<Figure> {
     let snapshot = app.snapshot.borrow().clone();
     let mut counts = STATES.map(|state| (state, 0.0));
     for process in snapshot.processes.values().filter(|process| access.covers(process.key.as_str(), Action::Read)) {
-        let state = ProcessState::of(process, at);
+        let state = ProcessState::of(process, at, app.cores);
         let (id, exec, order) = (process.key.as_str(), state.exec(), state.order());
         for (name, value) in state.figures() {
             add("restream_process", &[("processid", id), ("state", exec), ("order", order), ("name", name)], value);

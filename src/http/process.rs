@@ -5,6 +5,8 @@
 pub(super) mod change;
 mod filter;
 pub(super) mod metadata;
+pub(super) mod probe;
+mod progress;
 mod report;
 mod state;
 
@@ -67,6 +69,13 @@ pub struct Id {
     id: String,
 }
 
+impl Id {
+    /// The id of a path that has it as a word.
+    pub(super) fn path(id: &str) -> Path<Self> {
+        Ok(axum::extract::Path(Self { id: id.to_owned() }))
+    }
+}
+
 /// A path, or why it cannot be read.
 pub(super) type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
 
@@ -122,7 +131,7 @@ pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Resul
     responses((status = 200, description = "The state", body = ProcessState))
 )]
 pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<ProcessState>, Problem> {
-    Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now())))
+    Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now(), app.cores)))
 }
 
 /// What FFmpeg said, in datarhei's form.
@@ -196,7 +205,7 @@ fn show(app: &App, process: &Process, sections: Sections) -> Shown {
         created_at: kept.created_at.unwrap_or(process.created_at),
         updated_at: process.updated_at,
         config: sections.config.then(|| config_of(process.key.as_str(), &process.manifest, &kept, app.cores)),
-        state: sections.state.then(|| ProcessState::of(process, now())),
+        state: sections.state.then(|| ProcessState::of(process, now(), app.cores)),
         report: sections.report.then(|| Report::of(process)),
         metadata: sections.metadata.then_some(kept.metadata),
         state_since: process.state_since,

@@ -8,8 +8,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, about, files, login, measure, openapi, page, process, prometheus, session, settings, system, whep};
-use process::{change, metadata};
+use super::{
+    App, about, files, login, measure, openapi, page, process, prometheus, session, settings, skills, system, whep,
+};
+use process::{Id, change, metadata, probe};
 
 /// What is served.
 #[derive(Clone, Copy)]
@@ -56,6 +58,7 @@ fn reading() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(process::state))
         .routes(routes!(process::report))
         .routes(routes!(process::log))
+        .routes(routes!(probe::of_process))
         .routes(routes!(process::problems))
         .routes(routes!(metadata::process_all))
         .routes(routes!(metadata::process_get))
@@ -64,6 +67,8 @@ fn reading() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(measure::describe, measure::query))
         .routes(routes!(session::summary))
         .routes(routes!(session::active))
+        .routes(routes!(skills::show))
+        .routes(routes!(skills::reload))
         .routes(routes!(settings::show))
         .routes(routes!(system::log))
         .routes(routes!(system::rtmp))
@@ -78,7 +83,13 @@ fn reading() -> OpenApiRouter<Arc<App>> {
 }
 
 fn changing() -> OpenApiRouter<Arc<App>> {
+    // A process may have the word of this path for its id.
+    let probe = get(|app, access, query| process::one(app, access, Id::path("probe"), query))
+        .put(|app, access, headers, body| change::update(app, access, Id::path("probe"), headers, body))
+        .delete(|app, access| change::delete(app, access, Id::path("probe")));
     OpenApiRouter::new()
+        .routes(routes!(probe::of_body))
+        .route("/api/v3/process/probe", probe)
         .routes(routes!(change::create))
         .routes(routes!(change::update, change::delete))
         .routes(routes!(change::command))

@@ -81,7 +81,7 @@ pub async fn widget(State(app): Shared, access: Access, path: Path<Id>) -> Resul
     let id = process.key.as_str();
     let viewers = overview.viewings.iter().filter(|viewing| viewing.process == id).count();
     let connected = overview.connected.iter().find(|(process, _)| process == id).map_or(0, |(_, connected)| *connected);
-    let state = ProcessState::of(&process, process::now());
+    let state = ProcessState::of(&process, process::now(), app.cores);
     Ok(Json(json!({ "current_sessions": viewers, "total_sessions": connected, "uptime": state.uptime() })))
 }
 

@@ -59,6 +59,17 @@ impl Redactor {
         Self { secrets }
     }
 
+    /// Arguments without credentials: what follows an option of a telling name is one as a whole.
+    pub fn redact_arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let mut is_value = false;
+        let redact = |argument: &str| {
+            let is_credential = is_value && !is_stream_number(argument);
+            is_value = argument.strip_prefix('-').is_some_and(places::is_telling);
+            if is_credential { MASK.to_owned() } else { self.redact(argument) }
+        };
+        arguments.into_iter().map(redact).collect()
+    }
+
     /// The line without credentials.
     pub fn redact(&self, line: &str) -> String {
         let mut ranges = places::masked(line);
@@ -195,6 +206,20 @@ mod tests {
         ] {
             assert_eq!(redactor.redact(line), expected);
         }
+    }
+
+    #[test]
+    fn arguments_are_shown_without_the_credentials_among_them() {
+        let arguments = ["-password", "x", "-streamid", "0:256", "-i", "rtsp://u:hunter22@cam/", "-f", "flv"];
+        let output = "rtmp://live.example/app/stream-key";
+        let redactor = Redactor::new(arguments, [output]).with(["north wind"]);
+        assert_eq!(
+            redactor.redact_arguments(arguments.into_iter().chain([output, "title=north wind"])),
+            ["-password", "***", "-streamid", "0:256", "-i", "rtsp://***@cam/", "-f", "flv"]
+                .into_iter()
+                .chain(["rtmp://live.example/app/***", "title=***"])
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]

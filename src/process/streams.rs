@@ -73,6 +73,15 @@ pub struct Figures {
     pub q: Option<f64>,
 }
 
+/// What was seen of inputs that somebody wanted looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Probed {
+    /// Their streams; `coder` is the codec, `figures` are empty.
+    pub streams: Vec<Stream>,
+    /// What FFmpeg said, redacted.
+    pub log: Vec<String>,
+}
+
 /// Quantizers by number of output and stream.
 pub type Qualities = BTreeMap<(usize, usize), f64>;
 

@@ -5,33 +5,24 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::child::{Child, Seen};
+use super::run::redactor;
 use super::spawner::{Purpose, Spawner};
 use super::streams;
-use crate::plan::{Io, Report, Secret, look};
-use crate::process::{Redactor, Stream};
+use crate::plan::{Io, Plan, Report, look};
+use crate::process::{Probed, Redactor};
 
 /// A look that takes longer is stopped.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What was seen of inputs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Probed {
-    /// Their streams; `coder` is the codec, `figures` are empty.
-    pub streams: Vec<Stream>,
-    /// What FFmpeg said, redacted.
-    pub log: Vec<String>,
-}
-
-/// Starts FFmpeg with the inputs and without outputs. What stops it is in the log.
-pub async fn probe(spawner: &Spawner, options: &[Secret], inputs: &[Io]) -> Probed {
-    let words = inputs.iter().flat_map(|input| input.options.iter().chain([&input.address])).chain(options);
-    let redactor = Redactor::new(words.map(Secret::expose), []);
-    let child = match spawner.spawn(Purpose::Probe, look(options, inputs)).await {
+/// Starts FFmpeg with the inputs of a plan and without outputs. What stops it is in the log.
+pub async fn probe(spawner: &Spawner, plan: &Plan) -> Probed {
+    let redactor = redactor(plan);
+    let child = match spawner.spawn(Purpose::Probe, look(&plan.options, &plan.inputs)).await {
         Ok(spawned) => Child::new(spawned).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match child {
-        Ok(child) => watch(child, inputs, &redactor).await,
+        Ok(child) => watch(child, &plan.inputs, &redactor).await,
         Err(error) => Probed { streams: Vec::new(), log: vec![error] },
     }
 }

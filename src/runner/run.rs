@@ -246,7 +246,8 @@ impl Task {
     fn arguments(&mut self) -> Vec<Secret> {
         let arguments = self.arguments_with_legs();
         self.tell();
-        self.send(Event::Command(Arc::new(arguments.clone())));
+        let shown = self.redactor.redact_arguments(arguments.iter().map(Secret::expose));
+        self.send(Event::Command(Arc::new(shown)));
         arguments
     }
 
@@ -401,12 +402,6 @@ async fn next(watched: &mut Option<Watched>) -> Seen {
 
 fn policy(plan: &Plan, log_lines: usize) -> Policy {
     let plan::Limits { cpu_percent, memory_bytes, wait } = plan.limits;
-    let of = |io: &Io| io.options.iter().chain([&io.address]).cloned().collect::<Vec<_>>();
-    let inputs = plan.inputs.iter().flat_map(of);
-    let outputs: Vec<Secret> = plan.outputs.iter().flat_map(of).collect();
-    let legs = plan.egress.iter().flat_map(|egress| egress.video_options.iter().chain(&egress.audio_options)).cloned();
-    let arguments: Vec<Secret> = plan.options.iter().cloned().chain(inputs).chain(outputs).chain(legs).collect();
-    let addresses = plan.outputs.iter().map(|output| output.address.expose());
     Policy {
         reconnect: plan.reconnect,
         backoff: plan.restart.map(|plan::Restart { factor, maximum }| Backoff { factor, maximum }),
@@ -414,7 +409,17 @@ fn policy(plan: &Plan, log_lines: usize) -> Policy {
         limits: Limits { cpu_percent: cpu_percent.map(f64::from), memory_bytes, wait },
         log_lines,
         listens: plan.inputs.iter().map(Io::listens).collect(),
-        redactor: Redactor::new(arguments.iter().map(Secret::expose), addresses)
-            .with(plan.secrets.iter().map(Secret::expose)),
+        redactor: redactor(plan),
     }
+}
+
+/// Takes out what a plan says of credentials.
+pub fn redactor(plan: &Plan) -> Redactor {
+    let of = |io: &Io| io.options.iter().chain([&io.address]).cloned().collect::<Vec<_>>();
+    let inputs = plan.inputs.iter().flat_map(of);
+    let outputs: Vec<Secret> = plan.outputs.iter().flat_map(of).collect();
+    let legs = plan.egress.iter().flat_map(|egress| egress.video_options.iter().chain(&egress.audio_options)).cloned();
+    let arguments: Vec<Secret> = plan.options.iter().cloned().chain(inputs).chain(outputs).chain(legs).collect();
+    let addresses = plan.outputs.iter().map(|output| output.address.expose());
+    Redactor::new(arguments.iter().map(Secret::expose), addresses).with(plan.secrets.iter().map(Secret::expose))
 }

@@ -67,16 +67,45 @@ impl<'p> Client<'p> {
         answer["details"].as_array().expect("a list").iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
     }
 
-    /// Waits until a state is so.
+    /// Waits until a process does this.
     pub async fn until_exec(&self, id: &str, exec: &str) -> Value {
+        self.until_state(id, exec, |state| state["exec"] == exec).await
+    }
+
+    /// Waits until a process makes progress.
+    pub async fn until_progress(&self, id: &str) -> Value {
+        let is_moving = |state: &Value| state["progress"]["frame"].as_u64() > Some(0);
+        self.until_state(id, "making progress", is_moving).await
+    }
+
+    /// Waits until the state of a process is so.
+    pub async fn until_state(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v3/process/{id}/state");
+        self.until(&path, what, |state| {
+            is_state(state);
+            holds(state)
+        })
+        .await
+    }
+
+    /// Waits until the report of a process is so.
+    pub async fn until_report(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v3/process/{id}/report");
+        self.until(&path, what, |report| {
+            is_report(report);
+            holds(report)
+        })
+        .await
+    }
+
+    async fn until(&self, path: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let deadline = std::time::Instant::now() + crate::child::PATIENCE;
         loop {
-            let state = self.get(&format!("/api/v3/process/{id}/state")).await;
-            is_state(&state);
-            if state["exec"] == exec {
-                return state;
+            let answer = self.get(path).await;
+            if holds(&answer) {
+                return answer;
             }
-            assert!(std::time::Instant::now() < deadline, "{id} is not {exec}: {state}");
+            assert!(std::time::Instant::now() < deadline, "{path} is not {what}: {answer}");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
@@ -161,14 +190,18 @@ pub fn is_state(state: &Value) {
             io,
             &[("bitrate_kbit", "number"), ("fps", "number"), ("pps", "number"), ("frame", "whole"), ("index", "whole")],
         );
-        has(io, &[("packet", "whole"), ("size_kb", "whole"), ("stream", "whole")]);
+        has(io, &[("packet", "whole"), ("size_kb", "whole"), ("stream", "whole"), ("keyframe", "whole")]);
+        has(&io["framerate"], &[("min", "number"), ("max", "number"), ("avg", "number")]);
     }
 }
 
 pub fn is_report(report: &Value) {
-    has(report, &[("created_at", "whole"), ("prelude", "list"), ("log", "list"), ("history", "list")]);
-    for line in report["log"].as_array().expect("a list") {
-        assert!(line[0].is_string() && line[1].is_string() && line[2].is_null(), "{line}");
+    has(report, &[("history", "list")]);
+    for run in std::iter::once(report).chain(report["history"].as_array().expect("a list")) {
+        has(run, &[("created_at", "whole"), ("prelude", "list"), ("log", "list")]);
+        for line in run["log"].as_array().expect("a list") {
+            assert!(line[0].is_string() && line[1].is_string() && line[2].is_null(), "{line}");
+        }
     }
 }
 

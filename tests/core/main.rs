@@ -5,6 +5,7 @@ mod client;
 mod figures;
 mod lists;
 mod memory;
+mod probes;
 mod processes;
 mod schema;
 

@@ -34,9 +34,95 @@ async fn a_client_makes_changes_and_removes_a_process() {
     assert_eq!(client.get("/api/v3/process/my_proc?filter=state").await["reference"], "another");
 
     assert_eq!(client.done("DELETE", "/api/v3/process/my_proc", None).await, "OK");
-    client.refused(404, "GET", "/api/v3/process/my_proc", None).await;
+    for section in ["", "/config", "/state", "/report"] {
+        client.refused(404, "GET", &format!("/api/v3/process/my_proc{section}"), None).await;
+    }
     client.refused(404, "DELETE", "/api/v3/process/my_proc", None).await;
     assert_eq!(std::fs::read_dir(program.manifests()).expect("it is there").count(), 0, "no file is left");
+}
+
+#[tokio::test]
+async fn the_state_of_a_running_process_has_its_figures() {
+    let program = Program::start().await;
+    let client = Client::login(&program).await;
+    let mut process = picture("cam");
+    process["webrtc"] = json!({"enabled": true});
+    client.done("POST", "/api/v3/process", Some(process)).await;
+    let holds = |state: &Value| {
+        let progress = &state["progress"];
+        let moves = |name: &str| progress[name].as_f64() > Some(0.0);
+        moves("frame") && moves("fps") && moves("time") && moves("speed") && state["cpu_usage"].as_f64() > Some(0.0)
+    };
+    let state = client.until_state("cam", "running with figures", holds).await;
+    assert_eq!((&state["order"], &state["exec"]), (&json!("start"), &json!("running")));
+    assert!(state["memory_bytes"].as_u64() > Some(1 << 20), "{state}");
+    assert!(state["cpu_usage"].as_f64() <= Some(100.0), "{state}");
+    assert!(!state["last_logline"].as_str().expect("text").is_empty(), "{state}");
+    let command = state["command"].as_array().expect("a list");
+    let words: Vec<&str> = command.iter().map(|word| word.as_str().expect("text")).collect();
+    let expected = ["-loglevel", "level+info", "-f", "lavfi", "-re", "-i", "testsrc=size=160x90:rate=10"];
+    assert_eq!(words[..7], expected);
+    let (inputs, outputs) = (&state["progress"]["inputs"], &state["progress"]["outputs"]);
+    assert_eq!(
+        (&inputs[0]["id"], &inputs[0]["type"], &inputs[0]["width"]),
+        (&json!("input_0"), &json!("video"), &json!(160))
+    );
+    assert_eq!(inputs[0]["codec"], "rawvideo");
+    assert_eq!((&outputs[0]["id"], &outputs[0]["coder"]), (&json!("output_0"), &json!("copy")));
+    let leg = outputs.as_array().expect("a list").iter().find(|output| output["id"] == "webrtc-video");
+    assert!(leg.is_some_and(|leg| leg["codec"] == "h264" && leg["framerate"]["avg"] == 10.0), "{outputs}");
+    let figures =
+        json!({"metrics": [{"name": "restream_process", "labels": {"processid": "cam", "name": "memory|cpu"}}]});
+    let figures = client.done("POST", "/api/v3/metrics", Some(figures)).await;
+    let figures = figures["metrics"].as_array().expect("a list");
+    assert!(figures.len() == 2 && figures.iter().all(|one| one["values"][0][1].as_f64() > Some(0.0)), "{figures:?}");
+}
+
+#[tokio::test]
+async fn c152_the_report_tells_of_the_newest_run_and_of_those_before() {
+    let program = Program::start().await;
+    let client = Client::login(&program).await;
+    client.done("POST", "/api/v3/process", Some(picture("cam"))).await;
+    client.until_progress("cam").await;
+    let has_prelude = |report: &Value| {
+        let prelude = report["prelude"].to_string();
+        prelude.contains("Input #0, lavfi") && prelude.contains("Output #0, null")
+    };
+    let first = client.until_report("cam", "with its prelude", has_prelude).await;
+    assert_eq!((&first["history"], first.get("exit_state")), (&json!([]), None));
+    client.done("PUT", "/api/v3/process/cam/command", Some(json!({"command": "restart"}))).await;
+    let report = client.until_report("cam", "with a history", |report| report["history"][0].is_object()).await;
+    let before = &report["history"][0];
+    assert_eq!((&before["created_at"], &before["exit_state"]), (&first["created_at"], &json!("finished")));
+    assert!(before["exited_at"].as_u64() >= before["created_at"].as_u64(), "{before}");
+    assert!(has_prelude(before), "{before}");
+}
+
+#[tokio::test]
+async fn c015_what_failed_counts_down_to_its_next_start_and_shows_no_credentials() {
+    let program = Program::start().await;
+    let client = Client::login(&program).await;
+    let process = bare("cam", "rtmp://user:topsecret@127.0.0.1:1/live/key", &[]);
+    client.done("POST", "/api/v3/process", Some(process)).await;
+    let state = client.until_exec("cam", "failed").await;
+    let left = state["reconnect_seconds"].as_i64().expect("a number");
+    assert!((1..=60).contains(&left), "{state}");
+    assert_eq!((&state["memory_bytes"], &state["progress"]["inputs"]), (&json!(0), &json!([])));
+    assert!(
+        state["command"].as_array().expect("a list").contains(&json!("rtmp://***@127.0.0.1:1/live/key")),
+        "{state}"
+    );
+    client
+        .until_state("cam", "nearer to its next start", |state| state["reconnect_seconds"].as_i64() < Some(left))
+        .await;
+    let report = client.get("/api/v3/process/cam/report").await;
+    assert_eq!(report["exit_state"], "failed");
+    for shown in [state, report] {
+        assert!(!shown.to_string().contains("topsecret"), "{shown}");
+    }
+    client.done("PUT", "/api/v3/process/cam/command", Some(json!({"command": "stop"}))).await;
+    let state = client.until_state("cam", "stopped", |state| state["order"] == "stop").await;
+    assert_eq!((&state["exec"], &state["reconnect_seconds"]), (&json!("failed"), &json!(-1)));
 }
 
 #[tokio::test]
@@ -151,7 +237,7 @@ async fn commands_start_stop_and_begin_anew() {
     let program = Program::start().await;
     let client = Client::login(&program).await;
     client.done("POST", "/api/v3/process", Some(picture("cam"))).await;
-    client.until_exec("cam", "running").await;
+    client.until_progress("cam").await;
     let command = |word: &str| Some(json!({"command": word}));
     let path = "/api/v3/process/cam/command";
     let first = program.ffmpeg("testsrc").await;
@@ -229,9 +315,12 @@ async fn read_only_leaves_out_what_changes_something() {
     client.refused(405, "POST", "/api/v3/process", Some(picture("cam"))).await;
     client.refused(405, "PUT", "/api/v3/process/cam", Some(picture("cam"))).await;
     client.refused(404, "PUT", "/api/v3/process/cam/command", Some(json!({"command": "stop"}))).await;
+    client.refused(405, "POST", "/api/v3/process/probe", Some(picture("cam"))).await;
     client.refused(405, "PUT", "/api/v3/metadata/k", Some(json!(1))).await;
     client.refused(404, "GET", "/api/v3/config/reload", None).await;
     client.refused(405, "PUT", "/api/v3/fs/mem/x", Some(json!(1))).await;
     client.refused(405, "DELETE", "/api/v3/fs/mem/x", None).await;
+    client.refused(404, "GET", "/api/v3/process/cam/probe", None).await;
+    client.get("/api/v3/skills/reload").await;
     assert_eq!(client.get("/api/v3/process").await, json!([]));
 }

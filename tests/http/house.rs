@@ -14,7 +14,7 @@ use dragonfork::http::jwks::{Jwks, Settings};
 use dragonfork::http::token::{Grant, Purpose, Scope};
 use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
-use dragonfork::process::LogLine;
+use dragonfork::process::{LogLine, RunReport};
 use dragonfork::rtp::Codec;
 use dragonfork::sessions::Sessions;
 use dragonfork::storage::{self, Storage};
@@ -283,15 +283,17 @@ pub fn process(id: &str, spec: &Value, status: RestreamProcessStatus) -> Process
         whole[key] = value.clone();
     }
     let spec = serde_json::from_value(whole).expect("a spec");
+    let log = vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }];
+    let report = RunReport { started_at: 1_700_000_004, log: log.clone(), ..RunReport::default() };
     Process {
         key: Key::new(id),
         origin: Origin(format!("{id}.yaml")),
         manifest: Arc::new(RestreamProcess::new(id, spec)),
         refused: Vec::new(),
         status,
-        log: Arc::new(vec![LogLine { at: 1_700_000_005, line: "Stream mapping:".into() }]),
+        log: Arc::new(log),
         live: Live::new(1_700_000_002),
-        reports: Reports::default(),
+        reports: Reports { current: Some(Arc::new(report)), ..Reports::default() },
         ends: BTreeMap::new(),
         created_at: 1_700_000_000,
         updated_at: 1_700_000_001,

@@ -18,7 +18,7 @@ async fn what_may_be_secret_is_shown_in_the_configuration_alone() {
     let expected = json!({
         "id": "plain", "type": "ffmpeg", "reference": "front", "created_at": 1_700_000_000, "updated_at": 1_700_000_001,
         "report": {
-            "created_at": 1_700_000_005, "prelude": [], "log": [["1700000005", "Stream mapping:"]], "history": [],
+            "created_at": 1_700_000_004, "prelude": [], "log": [["1700000005", "Stream mapping:"]], "history": [],
         },
         "state_since": 1_700_000_002, "origin": "plain.yaml",
         "status": { "state": "Pending", "restarts": 0, "conditions": [] }, "whep": null,
@@ -55,6 +55,8 @@ async fn a_reading_token_sees_its_processes_alone() {
     let words = |words: &[&str]| Some(Words::Many(words.iter().map(|word| (*word).to_owned()).collect()));
     let token = house.mint(Purpose::Access, 60, Scope { process: words(&["studio.*"]), action: words(&["read"]) });
     let with = |path: &str| house.bare("GET", path).bearer_auth(&token).send();
+    let unknown = problem(with("/api/v3/skills").await.expect("it is answered")).await;
+    assert_eq!(unknown, (503, "no_ffmpeg".into()), "nobody has asked FFmpeg");
     let list: Value = with("/api/v3/process").await.expect("it is answered").json().await.expect("JSON");
     let ids: Vec<_> = list.as_array().expect("a list").iter().map(|process| &process["id"]).collect();
     assert_eq!(ids, ["studio.cam"]);
@@ -66,6 +68,7 @@ async fn a_reading_token_sees_its_processes_alone() {
         "/api/v3/process/door/report",
         "/api/v3/process/door/log",
         "/api/v3/process/door/metadata",
+        "/api/v3/process/door/probe",
         "/api/v3/process/door/metadata/key",
         "/api/v3/widget/process/door",
         "/api/v3/whep/studio.cam",
@@ -82,6 +85,9 @@ async fn a_reading_token_sees_its_processes_alone() {
     }
     for (method, path) in [
         ("POST", "/api/v3/process"),
+        ("POST", "/api/v3/process/probe"),
+        ("GET", "/api/v3/process/studio.cam/probe"),
+        ("GET", "/api/v3/skills/reload"),
         ("PUT", "/api/v3/process/studio.cam"),
         ("DELETE", "/api/v3/process/studio.cam"),
         ("PUT", "/api/v3/process/studio.cam/command"),

@@ -158,16 +158,16 @@ async fn c151_the_report_of_a_run_has_its_prelude_its_log_and_its_end() {
 }
 
 #[tokio::test]
-async fn the_arguments_of_a_start_are_told_as_they_are() {
+async fn the_arguments_of_a_start_are_told_without_their_credentials() {
     let mut bench = Bench::with_fake();
-    let run = bench.start(Plan { outputs: vec![io("out", "-f null -")], ..fake("silent") });
+    let outputs = vec![io("out", "-metadata title=north-wind -f null -")];
+    let run = bench.start(Plan { outputs, secrets: secrets(["north-wind"]), ..fake("silent") });
     let command = bench
         .wait(|event| match event {
             Event::Command(command) => Some(command.clone()),
             _ => None,
         })
         .await;
-    let words: Vec<&str> = command.iter().map(dragonfork::plan::Secret::expose).collect();
-    assert_eq!(words, ["-i", "fake:silent", "-f", "null", "-"]);
+    assert_eq!(*command, ["-i", "fake:silent", "-metadata", "title=***", "-f", "null", "-"]);
     run.stop().await;
 }

@@ -83,7 +83,7 @@ async fn who_cannot_be_asked_is_started_all_the_same() {
 #[tokio::test]
 async fn c149_a_look_at_the_inputs_of_a_process_shows_their_streams() {
     let bench = Bench::with_fake();
-    let seen = bench.runner.probe(&[], &fake("prelude,exit=1").inputs).await;
+    let seen = bench.runner.probe(&fake("prelude,exit=1")).await;
     let streams: Vec<_> = seen.streams.iter().map(|one| (one.id.as_str(), one.stream, one.codec.as_str())).collect();
     assert_eq!(streams, [("in", 0, "rawvideo"), ("in", 1, "pcm_u8"), ("in", 2, "pcm_s16le")]);
     assert_eq!((seen.streams[0].width, seen.streams[0].coder.as_str()), (1280, "rawvideo"));
@@ -93,8 +93,8 @@ async fn c149_a_look_at_the_inputs_of_a_process_shows_their_streams() {
 #[tokio::test]
 async fn a_look_at_any_inputs_needs_no_process() {
     let bench = Bench::new();
-    let inputs = [io("a", "-f lavfi testsrc=size=320x240:rate=5"), io("b", "-re -f lavfi sine=sample_rate=48000")];
-    let seen = bench.runner.probe(&secrets(["-loglevel", "error"]), &inputs).await;
+    let inputs = vec![io("a", "-f lavfi testsrc=size=320x240:rate=5"), io("b", "-re -f lavfi sine=sample_rate=48000")];
+    let seen = bench.runner.probe(&Plan { options: secrets(["-loglevel", "error"]), inputs, ..plan() }).await;
     let streams: Vec<_> = seen.streams.iter().map(|one| (one.id.as_str(), one.index, one.kind.as_str())).collect();
     assert_eq!(streams, [("a", 0, "video"), ("b", 1, "audio")]);
     assert_eq!((seen.streams[0].width, seen.streams[0].height, seen.streams[1].sampling_hz), (320, 240, 48000));
@@ -103,8 +103,10 @@ async fn a_look_at_any_inputs_needs_no_process() {
 #[tokio::test]
 async fn a_look_at_what_is_not_there_says_so_without_credentials() {
     let bench = Bench::new();
-    let seen = bench.runner.probe(&[], &[io("in", "rtmp://user:topsecret@127.0.0.1:1/live/key")]).await;
+    let inputs = vec![io("in", "rtmp://user:topsecret@127.0.0.1:1/live/a-parameter")];
+    let seen = bench.runner.probe(&Plan { inputs, secrets: secrets(["a-parameter"]), ..plan() }).await;
     assert!(seen.streams.is_empty());
     assert!(seen.log.iter().any(|line| line.contains("refused")), "{:?}", seen.log);
-    assert!(!seen.log.iter().any(|line| line.contains("topsecret")), "{:?}", seen.log);
+    let is_secret = |line: &String| line.contains("topsecret") || line.contains("a-parameter");
+    assert!(!seen.log.iter().any(is_secret), "{:?}", seen.log);
 }

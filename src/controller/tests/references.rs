@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::Secret;
 
 fn reader(name: &str, reference: &str, more: &str) -> Arc<RestreamProcess> {
     manifest(name, &format!("'{reference}'"), more)

@@ -50,17 +50,7 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Changed>, Problem> {
-    access.require_some(Action::Write)?;
-    let mut json = json(&headers, body, MAX_PROCESS).await?;
-    let id = match json.get("id") {
-        Some(Value::String(id)) if !id.is_empty() => id.clone(),
-        None | Some(Value::Null | Value::String(_)) => make_id(),
-        Some(_) => return Err(Problem::malformed("id: must be text")),
-    };
-    access.require(&id, Action::Write)?;
-    if let Some(fields) = json.as_object_mut() {
-        fields.insert("id".into(), id.into());
-    }
+    let json = named(&access, &headers, body).await?;
     changed(core(&app)?.order(Order::Create(json)).await?)
 }
 
@@ -148,6 +138,22 @@ pub(in crate::http) async fn json(headers: &HeaderMap, body: Body, limit: usize)
     serde_json::from_str(&text).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
 }
 
+/// The JSON of a process that the token may write; it gets an id where it has none.
+pub(super) async fn named(access: &Access, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
+    access.require_some(Action::Write)?;
+    let mut json = json(headers, body, MAX_PROCESS).await?;
+    let id = match json.get("id") {
+        Some(Value::String(id)) if !id.is_empty() => id.clone(),
+        None | Some(Value::Null | Value::String(_)) => make_id(),
+        Some(_) => return Err(Problem::malformed("id: must be text")),
+    };
+    access.require(&id, Action::Write)?;
+    if let Some(fields) = json.as_object_mut() {
+        fields.insert("id".into(), id.into());
+    }
+    Ok(json)
+}
+
 fn changed(done: Done) -> Result<Json<Changed>, Problem> {
     match done {
         Done::Process { config, without_effect } => Ok(Json(Changed { config: *config, without_effect })),
@@ -171,6 +177,7 @@ impl From<Refusal> for Problem {
             Refusal::Refused(reasons) => Self::new(StatusCode::BAD_REQUEST, "refused", detail).listing(reasons),
             Refusal::NotOurs(_) => Self::new(StatusCode::CONFLICT, "not_managed", detail),
             Refusal::Failed(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "not_written", detail),
+            Refusal::Silent(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_ffmpeg", detail),
             Refusal::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail),
         }
     }

@@ -3,36 +3,59 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::controller::Process;
+use crate::controller::{Exec, Process};
+use crate::process::RunReport;
 
-/// The log of the present run and of those before.
+/// The log of the newest run and of those before.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Report {
-    /// When it began, unix seconds.
+    #[serde(flatten)]
+    newest: Run,
+    /// Former runs, oldest first.
+    history: Vec<Run>,
+}
+
+/// One run of FFmpeg.
+#[derive(Debug, Serialize, ToSchema)]
+struct Run {
+    /// When it began, unix seconds; that of the process before its first run.
     created_at: u64,
     /// The lines before FFmpeg made progress.
     prelude: Vec<String>,
     /// The last lines, each with its unix second as text.
     #[schema(value_type = Vec<Vec<String>>)]
     log: Vec<(String, String)>,
-    /// Former runs, oldest first.
-    history: Vec<Run>,
-}
-
-/// A run that has ended.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Run {
-    created_at: u64,
-    prelude: Vec<String>,
-    #[schema(value_type = Vec<Vec<String>>)]
-    log: Vec<(String, String)>,
+    /// When it ended, unix seconds; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exited_at: Option<u64>,
+    /// How it ended: `finished`, `failed` or `killed`; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_state: Option<&'static str>,
 }
 
 impl Report {
-    /// The report of a process. The log goes on over its runs, so there is no history beside it.
+    /// The reports of a process.
     pub fn of(process: &Process) -> Self {
-        let log: Vec<_> = process.log.iter().map(|line| (line.at.to_string(), line.line.clone())).collect();
-        let created_at = process.log.first().map_or(process.created_at, |line| line.at);
-        Self { created_at, prelude: Vec::new(), log, history: Vec::new() }
+        let reports = &process.reports;
+        Self {
+            newest: match &reports.current {
+                Some(current) => Run::of(current),
+                None => Run::of(&RunReport { started_at: process.created_at, ..RunReport::default() }),
+            },
+            history: reports.history.iter().map(|run| Run::of(run)).collect(),
+        }
+    }
+}
+
+impl Run {
+    fn of(report: &RunReport) -> Self {
+        let RunReport { started_at, prelude, log, exit } = report;
+        Self {
+            created_at: *started_at,
+            prelude: prelude.clone(),
+            log: log.iter().map(|line| (line.at.to_string(), line.line.clone())).collect(),
+            exited_at: exit.as_ref().map(|exit| exit.at),
+            exit_state: exit.as_ref().map(|exit| Exec::from(exit.state()).word()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The composition root of each mode: the only place where IO rooms meet.
 
+mod convert;
 mod credentials;
 mod desk;
 mod files;
@@ -15,6 +16,7 @@ mod surroundings;
 mod token;
 mod turn;
 
+pub use convert::{Converted, NOT_WHOLE, convert};
 pub use play::{Played, play};
 pub use standalone::standalone;
 pub use token::token;

@@ -10,6 +10,7 @@ mod turn;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -37,6 +38,8 @@ pub enum Mode {
     Play(Play),
     /// Print the CustomResourceDefinition of RestreamProcess.
     Crd,
+    /// Make manifests of datarhei Core's `db.json`, or of processes as its API shows them.
+    Convert(Convert),
     /// Print a token for the API or for one player, signed with the secret of the standalone program.
     Token(Token),
 }
@@ -168,6 +171,33 @@ pub struct Token {
     /// Seconds until the token expires.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=315_360_000), value_name = "SECONDS")]
     pub seconds: u64,
+}
+
+/// Configuration of `dragonfork convert`. What the manifests are proven with is the configuration that `standalone` would
+/// have.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// `db.json` of version 4, or JSON of the API: a process, a list of them, or a configuration; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Directory to write to, where no file is overwritten; without it manifests go to standard output.
+    #[arg(long, required_if_eq("secrets", "directory"), value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where passwords and stream keys go; default: `directory` with `--out`, else `manifest`.
+    #[arg(long)]
+    pub secrets: Option<Secrets>,
+    /// Cores of the machine that datarhei Core ran on, whose limits count in percent of all; default: those of this one.
+    #[arg(long, value_name = "N")]
+    pub cores: Option<NonZero<usize>>,
+}
+
+/// Where `dragonfork convert` puts passwords and stream keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Secrets {
+    /// Into a Secret beside each manifest, for a cluster.
+    Manifest,
+    /// Into files of their own, for `standalone`.
+    Directory,
 }
 
 /// Configuration of `dragonfork play`.

@@ -22,6 +22,16 @@ fn main() -> ExitCode {
             .map_err(anyhow::Error::from)
             .and_then(|tokio| tokio.block_on(app::play(config)))
             .and_then(|app::Played { text, verdict }| print(&text).and(verdict)),
+        Mode::Convert(config) => match app::convert(&config) {
+            Ok(app::Converted { text, told, is_whole }) => {
+                eprint!("{told}");
+                match print(&text) {
+                    Ok(()) if !is_whole => return ExitCode::from(app::NOT_WHOLE),
+                    printed => printed,
+                }
+            }
+            Err(error) => Err(error),
+        },
         Mode::Crd => print(&crd::crd_yaml()),
         Mode::Token(config) => app::token(&config).and_then(|token| print(&format!("{token}\n"))),
     };

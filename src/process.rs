@@ -1,7 +1,7 @@
 //! The life of one FFmpeg child as a machine: states, delays, progress, log, stale.
 //!
 //! [`Machine`] decides; what FFmpeg writes is read by [`Lines`], [`ProgressReport`] and [`Log`], and a [`Redactor`]
-//! takes every credential out before anything is kept.
+//! takes every credential out before anything is kept. Where credentials stand is known here alone ([`credentials`]).
 //!
 //! This room never spawns, signals or reads a clock: time comes in as `now`.
 
@@ -29,7 +29,7 @@ pub use lines::Lines;
 pub use log::Log;
 pub use machine::{Action, End, Machine, Now, Policy};
 pub use progress::{Block, ProgressReport, stats_line};
-pub use redact::Redactor;
+pub use redact::{Redactor, credentials, is_credential, stream_key_places};
 pub use run_report::RunReport;
 pub use stall::{Connection, Stalled, Stalls};
 pub use streams::{Figures, Probed, Qualities, Stream, Streams};

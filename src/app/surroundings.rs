@@ -17,6 +17,16 @@ pub fn surroundings(
     disk: PathBuf,
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Surroundings {
+    with_memory(&config.media, memory(&config.storage, address, credentials), disk, variables)
+}
+
+/// The same with a memory filesystem that is known already.
+pub fn with_memory(
+    media: &args::Media,
+    memory: Memory,
+    disk: PathBuf,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Surroundings {
     let args::Media {
         secrets_dir: _,
         rtmp_address,
@@ -29,11 +39,11 @@ pub fn surroundings(
         ffmpeg_access_input_block,
         ffmpeg_access_output_allow,
         ffmpeg_access_output_block,
-    } = &config.media;
+    } = media;
     let secret = |text: &Option<String>| text.as_ref().filter(|text| !text.is_empty()).map(Secret::new);
     Surroundings {
         disk,
-        memory: Some(memory(&config.storage, address, credentials)),
+        memory: Some(memory),
         rtmp: rtmp_address.as_ref().map(|server| Rtmp {
             server: server.clone(),
             app: rtmp_app.clone(),

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+pub use places::{credentials, stream_key_places};
+
 /// What stands in place of a credential.
 const MASK: &str = "***";
 /// Shorter credentials are only masked where they stand as a word, for they may be part of harmless ones.
@@ -35,12 +37,12 @@ impl Redactor {
     /// Learns the credentials among FFmpeg's arguments, and the stream keys of RTMP addresses among the outputs.
     pub fn new<'a>(arguments: impl IntoIterator<Item = &'a str>, outputs: impl IntoIterator<Item = &'a str>) -> Self {
         let mut found = Vec::new();
-        let mut is_value = false;
+        let mut option = "";
         for argument in arguments {
-            if is_value && !is_stream_number(argument) {
+            if is_credential(option, argument) {
                 found.push(argument);
             }
-            is_value = argument.strip_prefix('-').is_some_and(places::is_telling);
+            option = argument;
             found.extend(places::secrets(argument));
         }
         for output in outputs {
@@ -125,6 +127,13 @@ fn with_lower_hex(encoded: &str) -> String {
         text.extend(["%", &hex.to_ascii_lowercase(), rest]);
     }
     text
+}
+
+/// Whether the value of an option, which is written with its dash, is a credential as a whole.
+pub fn is_credential(option: &str, value: &str) -> bool {
+    let is_telling = option.strip_prefix('-').is_some_and(places::is_telling);
+    // The value of `-pass` may be the number of a pass of the encoder.
+    is_telling && value.len() >= SHORTEST && !is_stream_number(value)
 }
 
 /// `-streamid 0:256` numbers the streams of MPEG-TS.
@@ -242,6 +251,7 @@ mod tests {
                 "rtmp://a.example/live2/abcd-efgh",
                 "[f=hls]/data/live.m3u8|[f=flv]rtmps://b.example:443/app/live_42_x?bandwidthtest=true|[f=flv]rtmp://c/d/e/",
                 "rtmp://f/one-app playpath=k3y!value",
+                "rtmps://b.example/live2?backup=1/wxyz-1234",
             ],
         );
         assert_eq!(
@@ -249,6 +259,7 @@ mod tests {
             "Output #0, flv, to 'rtmp://a.example/live2/***':"
         );
         assert_eq!(redactor.redact("fname = live_42_x, app = live2, k3y!value"), "fname = ***, app = live2, ***");
+        assert_eq!(redactor.redact("app = live2?backup=1, wxyz-1234"), "app = live2?backup=1, ***");
     }
 
     #[test]

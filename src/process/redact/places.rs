@@ -37,16 +37,57 @@ pub fn secrets(argument: &str) -> Vec<&str> {
     found
 }
 
+/// Where credentials stand in one of FFmpeg's arguments, in order and apart from each other. Of a user part with a
+/// password it is the password.
+pub fn credentials(argument: &str) -> Vec<Range<usize>> {
+    // Alone a URL may hold anything but `&` in a value; among others, or in a list of options, it ends earlier.
+    let is_alone = !argument.contains(|c: char| c == '|' || c == '[' || c.is_whitespace());
+    let ends = if is_alone { STRICT } else { LOOSE };
+    let mut ranges: Vec<Range<usize>> = user_parts(argument, ends)
+        .into_iter()
+        .map(|range| match argument[range.clone()].find(':') {
+            Some(colon) => range.start + colon + 1..range.end,
+            None => range,
+        })
+        .collect();
+    ranges.extend(values(argument, ends));
+    ranges.extend(headers(argument));
+    ranges.extend(bearers(argument));
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut apart: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match apart.last_mut().filter(|last| last.end > range.start) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => apart.push(range),
+        }
+    }
+    apart
+}
+
 /// The last path segment of each RTMP address: the stream key.
 pub fn stream_keys(address: &str) -> Vec<&str> {
-    let urls = address.split(['|', ' ']).filter_map(|part| {
-        let (before, rest) = part.split_once("://")?;
-        let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
-        scheme.to_ascii_lowercase().starts_with("rtmp").then_some(rest)
+    stream_key_places(address).into_iter().map(|(_, range)| &address[range]).collect()
+}
+
+/// The host of each RTMP address, without port, and where its last path segment stands, the stream key.
+pub fn stream_key_places(address: &str) -> Vec<(&str, Range<usize>)> {
+    let urls = address.match_indices("://").filter_map(|(at, slashes)| {
+        let scheme = address[..at].rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
+        let is_rtmp = scheme.to_ascii_lowercase().starts_with("rtmp");
+        is_rtmp.then_some(at + slashes.len())
     });
-    urls.filter_map(|rest| {
-        let (_, path) = rest.split(['?', '#']).next()?.split_once('/')?;
-        path.trim_end_matches('/').rsplit('/').next().filter(|key| !key.is_empty())
+    urls.filter_map(|start| {
+        let (authority, path) = address[start..].split(['|', ' ', '#']).next()?.split_once('/')?;
+        // To FFmpeg the application ends at the first slash, so the key may stand behind a query: `live2?backup=1/key`.
+        let is_behind_query = path.split('/').next().is_some_and(|first| first.contains('?')) && path.contains('/');
+        let path = if is_behind_query { path } else { path.split('?').next()? };
+        let path = path.trim_end_matches('/');
+        let key = path.rsplit('/').next().filter(|key| !key.is_empty())?;
+        let host = authority.rsplit('@').next()?;
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let end = start + authority.len() + 1 + path.len();
+        Some((host, end - key.len()..end))
     })
     .collect()
 }

@@ -422,6 +422,7 @@ async fn df097_other_outputs_go_on_where_the_gateway_is_gone() {
     let legs = Legs::open();
     let plan = Plan { outputs, ..webrtc(&[&format!("-re -stream_loop -1 {file}")]) };
     let run = bench.start_with(&legs, plan);
+    bench.progress().await;
     legs.receive(true, true);
     drop(legs);
 

@@ -19,6 +19,7 @@ mod login;
 mod measure;
 mod openapi;
 mod page;
+mod path;
 mod problem;
 mod process;
 mod prometheus;
@@ -47,6 +48,8 @@ use crate::controller::{self, Snapshot};
 use crate::core::{self, Events};
 use crate::plan::Key;
 use crate::whep::Client;
+
+use problem::Problem;
 
 pub use files::{Files, Login, LoginError, Watch};
 pub use ice::TurnAuth;
@@ -137,6 +140,11 @@ struct App {
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
+    /// The way to whatever changes processes.
+    fn core(&self) -> Result<&core::Client, Problem> {
+        self.core.as_ref().ok_or_else(|| Problem::not_found("no_route", "processes cannot be changed here"))
+    }
+
     fn process(&self, id: &str) -> Option<Arc<controller::Process>> {
         self.snapshot.borrow().processes.get(&Key::new(id)).cloned()
     }

@@ -6,6 +6,7 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::LengthLimitError;
+use serde_json::Value;
 
 use super::problem::Problem;
 
@@ -34,8 +35,18 @@ pub fn is_absent(body: &Body) -> bool {
     body.size_hint().exact() == Some(0)
 }
 
-/// Reads a body of UTF-8 text with at most `limit` octets.
+/// Reads a body of JSON with at most `limit` octets.
+pub async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Problem> {
+    if !is(headers, "application/json") {
+        return Err(Problem::unsupported("the body is application/json"));
+    }
+    let text = text(headers, body, limit).await?;
+    serde_json::from_str(&text).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
+}
+
+/// Reads a body of UTF-8 text with at most `limit` octets; a compressed one is refused.
 pub async fn text(headers: &HeaderMap, body: Body, limit: usize) -> Result<String, Problem> {
+    is_plain(headers)?;
     let too_large = || {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body has more than {limit} octets"))
             .closing()

@@ -129,7 +129,6 @@ pub async fn login(
     if !body::is(&headers, "application/json") {
         return Err(Problem::unsupported("a login is application/json: {\"username\": …, \"password\": …}"));
     }
-    body::is_plain(&headers)?;
     let text = body::text(&headers, body, MAX_LOGIN).await?;
     let Login { username, password } = serde_json::from_str(&text)
         // The error's position tells enough; its text could repeat what was typed.

@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 use super::access::Access;
 use super::problem::Problem;
-use super::process::{ProcessState, change, now};
+use super::process::{ProcessState, now};
 use super::token::Action;
-use super::{App, Shared, session};
+use super::{App, Shared, body, session};
 use crate::files::Usage;
 
 /// Octets of a query at most.
@@ -90,7 +90,7 @@ pub async fn describe(access: Access) -> Result<Json<Value>, Problem> {
 )]
 pub async fn query(State(app): Shared, access: Access, headers: HeaderMap, body: Body) -> Result<Json<Value>, Problem> {
     access.require_some(Action::Read)?;
-    let asked: Asked = serde_json::from_value(change::json(&headers, body, MAX_QUERY).await?)
+    let asked: Asked = serde_json::from_value(body::json(&headers, body, MAX_QUERY).await?)
         .map_err(|error| Problem::malformed(format!("this is no query of metrics: {error}")))?;
     let figures = figures(&app, &access).await;
     let mut found = Vec::new();

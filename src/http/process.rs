@@ -12,12 +12,12 @@ mod state;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::PathRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::access::Access;
+use super::path::{At, at};
 use super::problem::Problem;
 use super::token::Action;
 use super::{App, Shared};
@@ -71,13 +71,10 @@ pub struct Id {
 
 impl Id {
     /// The id of a path that has it as a word.
-    pub(super) fn path(id: &str) -> Path<Self> {
+    pub(super) fn path(id: &str) -> At<Self> {
         Ok(axum::extract::Path(Self { id: id.to_owned() }))
     }
 }
-
-/// A path, or why it cannot be read.
-pub(super) type Path<T> = Result<axum::extract::Path<T>, PathRejection>;
 
 /// What the token allows to read, of that what the query asks for.
 #[utoipa::path(
@@ -106,7 +103,7 @@ pub async fn list(State(app): Shared, access: Access, query: Query) -> Result<Js
     params(Query),
     responses((status = 200, description = "The process", body = Shown))
 )]
-pub async fn one(State(app): Shared, access: Access, path: Path<Id>, query: Query) -> Result<Json<Shown>, Problem> {
+pub async fn one(State(app): Shared, access: Access, path: At<Id>, query: Query) -> Result<Json<Shown>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(show(&app, &process, query.wanted()?.sections)))
 }
@@ -118,7 +115,7 @@ pub async fn one(State(app): Shared, access: Access, path: Path<Id>, query: Quer
     tag = "process",
     responses((status = 200, description = "The configuration", body = Config))
 )]
-pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Config>, Problem> {
+pub async fn config(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<Config>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(config_of(process.key.as_str(), &process.manifest, &kept(&app, &process), app.cores)))
 }
@@ -130,7 +127,7 @@ pub async fn config(State(app): Shared, access: Access, path: Path<Id>) -> Resul
     tag = "process",
     responses((status = 200, description = "The state", body = ProcessState))
 )]
-pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<ProcessState>, Problem> {
+pub async fn state(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<ProcessState>, Problem> {
     Ok(Json(ProcessState::of(&*find(&app, &access, path)?, now(), app.cores)))
 }
 
@@ -141,7 +138,7 @@ pub async fn state(State(app): Shared, access: Access, path: Path<Id>) -> Result
     tag = "process",
     responses((status = 200, description = "The report", body = Report))
 )]
-pub async fn report(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Report>, Problem> {
+pub async fn report(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<Report>, Problem> {
     Ok(Json(Report::of(&*find(&app, &access, path)?)))
 }
 
@@ -152,7 +149,7 @@ pub async fn report(State(app): Shared, access: Access, path: Path<Id>) -> Resul
     tag = "process",
     responses((status = 200, description = "The lines", body = [Line]))
 )]
-pub async fn log(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Vec<Line>>, Problem> {
+pub async fn log(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<Vec<Line>>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(process.log.iter().map(|line| Line { at: line.at, line: line.line.clone() }).collect()))
 }
@@ -169,18 +166,16 @@ pub async fn problems(State(app): Shared, access: Access) -> Result<Json<Vec<con
     Ok(Json(app.snapshot.borrow().problems.clone()))
 }
 
-fn id_of(path: Path<Id>) -> Result<String, Problem> {
-    Ok(path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0.id)
-}
-
-pub(super) fn find(app: &App, access: &Access, path: Path<Id>) -> Result<std::sync::Arc<Process>, Problem> {
-    let id = id_of(path)?;
+pub(super) fn find(app: &App, access: &Access, path: At<Id>) -> Result<std::sync::Arc<Process>, Problem> {
+    let Id { id } = at(path)?;
     access.require(&id, Action::Read)?;
-    app.process(&id).ok_or_else(|| unknown(&id))
+    known(app, &id)
 }
 
-fn unknown(id: &str) -> Problem {
-    Problem::not_found("unknown_process", format!("there is no process {id:?} here"))
+/// A process, whoever asks.
+pub(super) fn known(app: &App, id: &str) -> Result<std::sync::Arc<Process>, Problem> {
+    let unknown = || Problem::not_found("unknown_process", format!("there is no process {id:?} here"));
+    app.process(id).ok_or_else(unknown)
 }
 
 /// What is kept beside the manifest of a process.

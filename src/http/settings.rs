@@ -11,11 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::access::Access;
 use super::problem::Problem;
-use super::process::change::{core, json as body_json};
 use super::token::Action;
+use super::{Shared, body};
 use crate::core::{Order, is_nothing};
 
 /// Octets of a configuration at most.
@@ -67,7 +66,7 @@ pub async fn show(State(app): Shared, access: Access) -> Result<Json<Value>, Pro
 )]
 pub async fn change(State(app): Shared, access: Access, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     access.require_all(Action::Write)?;
-    let asked = body_json(&headers, body, MAX_CONFIG).await?;
+    let asked = body::json(&headers, body, MAX_CONFIG).await?;
     if !asked.is_object() {
         return Err(Problem::malformed("the configuration is an object"));
     }
@@ -75,7 +74,7 @@ pub async fn change(State(app): Shared, access: Access, headers: HeaderMap, body
     let Asked { changes, conflicts } = Asked::of(&settings, &asked);
     if conflicts.is_empty() {
         if !changes.is_empty() {
-            core(&app)?.order(Order::Configure(changes)).await?;
+            app.core()?.order(Order::Configure(changes)).await?;
         }
         return Ok(Json("OK").into_response());
     }
@@ -94,7 +93,7 @@ pub async fn change(State(app): Shared, access: Access, headers: HeaderMap, body
 )]
 pub async fn reload(State(app): Shared, access: Access) -> Result<Json<&'static str>, Problem> {
     access.require_all(Action::Write)?;
-    core(&app)?.order(Order::Reload).await?;
+    app.core()?.order(Order::Reload).await?;
     Ok(Json("OK"))
 }
 

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::access::Access;
 use super::problem::Problem;
-use super::process::change::core;
 use super::token::Action;
 use crate::plan::skills;
 
@@ -128,7 +127,7 @@ pub async fn show(State(app): Shared, access: Access) -> Result<Json<Skills>, Pr
 )]
 pub async fn reload(State(app): Shared, access: Access) -> Result<Json<Skills>, Problem> {
     access.require_all(Action::Write)?;
-    Ok(Json(Skills::of(&*core(&app)?.load_skills().await?)))
+    Ok(Json(Skills::of(&*app.core()?.load_skills().await?)))
 }
 
 impl Skills {

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Access;
+use super::path::At;
 use super::problem::Problem;
-use super::process::{self, Id, Path, ProcessState};
+use super::process::{self, Id, ProcessState};
 use super::token::Action;
 use super::{Shared, session};
 use crate::core::Event;
@@ -75,7 +76,7 @@ pub async fn srt(access: Access) -> Result<Json<Value>, Problem> {
     tag = "process",
     responses((status = 200, description = "Three numbers", body = Object))
 )]
-pub async fn widget(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Value>, Problem> {
+pub async fn widget(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<Value>, Problem> {
     let process = process::find(&app, &access, path)?;
     let overview = session::overview(&app).await;
     let id = process.key.as_str();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -15,9 +14,10 @@ use serde::Deserialize;
 
 use super::access::{self, Access};
 use super::cors::is_preflight;
+use super::path::{At, at};
 use super::problem::Problem;
 use super::token::Action;
-use super::{App, Shared, body, client};
+use super::{App, Shared, body, client, process};
 use crate::controller::Process;
 use crate::plan::{Key, path_segment};
 use crate::whep::{Answer, Client, Opening, Refusal, Restart};
@@ -47,12 +47,6 @@ pub struct Endpoint {
 pub struct Session {
     id: String,
     resource: String,
-}
-
-type At<T> = Result<Path<T>, PathRejection>;
-
-fn at<T>(path: At<T>) -> Result<T, Problem> {
-    path.map(|Path(path)| path).map_err(|rejection| Problem::malformed(rejection.body_text()))
 }
 
 /// `POST` of an offer.
@@ -100,7 +94,6 @@ async fn read_offer(headers: &HeaderMap, body: Body) -> Result<String, Problem> 
         }
         return Err(Problem::unsupported(format!("an offer is {SDP}")).with(ACCEPT_POST, HeaderValue::from_static(SDP)));
     }
-    body::is_plain(headers)?;
     let offer = body::text(headers, body, MAX_OFFER).await?;
     if offer.trim().is_empty() {
         return Err(Problem::malformed("the body is empty; POST an SDP offer"));
@@ -156,7 +149,6 @@ pub async fn patch(
     let if_match = if_match(&headers);
     if opening == Opening::CounterOffer && body::is(&headers, SDP) {
         // The draft's answer has no If-Match: there is no ICE session yet that it could miss.
-        body::is_plain(&headers)?;
         let answer = body::text(&headers, body, MAX_OFFER).await?;
         in_time(client.answer(&id, &resource, if_match, answer)).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -175,7 +167,6 @@ pub async fn patch(
         };
         return Err(Problem::unsupported(what).with(ACCEPT_PATCH, HeaderValue::from_static(accepted)));
     }
-    body::is_plain(&headers)?;
     let fragment = body::text(&headers, body, MAX_FRAGMENT).await?;
     let restart = in_time(client.patch(&id, &resource, if_match, fragment)).await?;
     Ok(restart.map_or_else(|| StatusCode::NO_CONTENT.into_response(), restarted))
@@ -283,9 +274,7 @@ pub async fn session_options(State(app): Shared) -> Response {
 fn playable<'a>(app: &'a App, id: &str) -> Result<(&'a Client, Arc<Process>), Problem> {
     let off = || Problem::not_found("webrtc_disabled", "WebRTC is turned off here (CORE_WEBRTC_ENABLE=false)");
     let client = app.whep.as_ref().ok_or_else(off)?;
-    let Some(process) = app.process(id) else {
-        return Err(Problem::not_found("unknown_process", format!("there is no process {id:?} here")));
-    };
+    let process = process::known(app, id)?;
     let spec = &process.manifest.spec;
     if !spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled) {
         let detail = format!("process {id} has no WebRTC; its manifest needs webrtc.enabled");

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Id, Path, id_of};
-use crate::core::{Client, Command, Config, Done, Order, Refusal};
-use crate::http::{App, Shared, access::Access, body, problem::Problem, token::Action};
+use super::Id;
+use crate::core::{Command, Config, Done, Order, Refusal};
+use crate::http::path::{At, at};
+use crate::http::{Shared, access::Access, body, problem::Problem, token::Action};
 
 /// Octets of a process at most.
 const MAX_PROCESS: usize = 1 << 20;
@@ -51,7 +52,7 @@ pub async fn create(
     body: Body,
 ) -> Result<Json<Changed>, Problem> {
     let json = named(&access, &headers, body).await?;
-    changed(core(&app)?.order(Order::Create(json)).await?)
+    changed(app.core()?.order(Order::Create(json)).await?)
 }
 
 /// Changes a process; what the body leaves out stays.
@@ -65,17 +66,17 @@ pub async fn create(
 pub async fn update(
     State(app): Shared,
     access: Access,
-    path: Path<Id>,
+    path: At<Id>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Changed>, Problem> {
-    let id = id_of(path)?;
+    let Id { id } = at(path)?;
     access.require(&id, Action::Write)?;
-    let changes = json(&headers, body, MAX_PROCESS).await?;
+    let changes = body::json(&headers, body, MAX_PROCESS).await?;
     if let Some(id) = changes.get("id").and_then(Value::as_str) {
         access.require(id, Action::Write)?;
     }
-    changed(core(&app)?.order(Order::Update { id, changes }).await?)
+    changed(app.core()?.order(Order::Update { id, changes }).await?)
 }
 
 /// Removes a process.
@@ -85,10 +86,10 @@ pub async fn update(
     tag = "process",
     responses((status = 200, description = "It is gone", body = String))
 )]
-pub async fn delete(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<&'static str>, Problem> {
-    let id = id_of(path)?;
+pub async fn delete(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<&'static str>, Problem> {
+    let Id { id } = at(path)?;
     access.require(&id, Action::Write)?;
-    core(&app)?.order(Order::Delete { id }).await?;
+    app.core()?.order(Order::Delete { id }).await?;
     Ok(Json("OK"))
 }
 
@@ -103,13 +104,13 @@ pub async fn delete(State(app): Shared, access: Access, path: Path<Id>) -> Resul
 pub async fn command(
     State(app): Shared,
     access: Access,
-    path: Path<Id>,
+    path: At<Id>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<&'static str>, Problem> {
-    let id = id_of(path)?;
+    let Id { id } = at(path)?;
     access.require(&id, Action::Write)?;
-    let json = json(&headers, body, MAX_COMMAND).await?;
+    let json = body::json(&headers, body, MAX_COMMAND).await?;
     let CommandBody { command } =
         serde_json::from_value(json).map_err(|error| Problem::malformed(format!("this is no command: {error}")))?;
     let command = match command.as_str() {
@@ -119,29 +120,14 @@ pub async fn command(
         "reload" => Command::Reload,
         _ => return Err(Problem::malformed("command: must be start, stop, restart or reload")),
     };
-    core(&app)?.order(Order::Command { id, command }).await?;
+    app.core()?.order(Order::Command { id, command }).await?;
     Ok(Json("OK"))
-}
-
-/// The way to whatever changes processes.
-pub(in crate::http) fn core(app: &App) -> Result<&Client, Problem> {
-    app.core.as_ref().ok_or_else(|| Problem::not_found("no_route", "processes cannot be changed here"))
-}
-
-/// A body of JSON.
-pub(in crate::http) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Problem> {
-    if !body::is(headers, "application/json") {
-        return Err(Problem::unsupported("the body is application/json"));
-    }
-    body::is_plain(headers)?;
-    let text = body::text(headers, body, limit).await?;
-    serde_json::from_str(&text).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
 }
 
 /// The JSON of a process that the token may write; it gets an id where it has none.
 pub(super) async fn named(access: &Access, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     access.require_some(Action::Write)?;
-    let mut json = json(headers, body, MAX_PROCESS).await?;
+    let mut json = body::json(headers, body, MAX_PROCESS).await?;
     let id = match json.get("id") {
         Some(Value::String(id)) if !id.is_empty() => id.clone(),
         None | Some(Value::Null | Value::String(_)) => make_id(),

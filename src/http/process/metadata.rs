@@ -7,10 +7,10 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::change::{core, json};
-use super::{Id, Path, find, kept, unknown};
+use super::{Id, find, kept, known};
 use crate::core::Order;
-use crate::http::{Shared, access::Access, problem::Problem, token::Action};
+use crate::http::path::{At, at};
+use crate::http::{Shared, access::Access, body, problem::Problem, token::Action};
 
 /// Octets of one value at most.
 const MAX_VALUE: usize = 1 << 20;
@@ -38,7 +38,7 @@ pub struct IdAndKey {
 pub async fn process_all(
     State(app): Shared,
     access: Access,
-    path: Path<Id>,
+    path: At<Id>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let process = find(&app, &access, path)?;
     Ok(Json(kept(&app, &process).metadata))
@@ -51,10 +51,10 @@ pub async fn process_all(
     tag = "metadata",
     responses((status = 200, description = "The value", body = serde_json::Value))
 )]
-pub async fn process_get(State(app): Shared, access: Access, path: Path<IdAndKey>) -> Result<Json<Value>, Problem> {
-    let IdAndKey { id, key } = within(path)?;
+pub async fn process_get(State(app): Shared, access: Access, path: At<IdAndKey>) -> Result<Json<Value>, Problem> {
+    let IdAndKey { id, key } = at(path)?;
     access.require(&id, Action::Read)?;
-    let process = app.process(&id).ok_or_else(|| unknown(&id))?;
+    let process = known(&app, &id)?;
     kept(&app, &process).metadata.remove(&key).map(Json).ok_or_else(|| unset(&key))
 }
 
@@ -69,14 +69,14 @@ pub async fn process_get(State(app): Shared, access: Access, path: Path<IdAndKey
 pub async fn process_put(
     State(app): Shared,
     access: Access,
-    path: Path<IdAndKey>,
+    path: At<IdAndKey>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let IdAndKey { id, key } = within(path)?;
+    let IdAndKey { id, key } = at(path)?;
     access.require(&id, Action::Write)?;
-    let value = json(&headers, body, MAX_VALUE).await?;
-    core(&app)?.order(Order::Remember { process: Some(id), key, value: value.clone() }).await?;
+    let value = body::json(&headers, body, MAX_VALUE).await?;
+    app.core()?.order(Order::Remember { process: Some(id), key, value: value.clone() }).await?;
     Ok(Json(value))
 }
 
@@ -89,7 +89,7 @@ pub async fn process_put(
 )]
 pub async fn global_all(State(app): Shared, access: Access) -> Result<Json<Map<String, Value>>, Problem> {
     access.require_all(Action::Read)?;
-    Ok(Json(core(&app)?.stored().metadata.clone()))
+    Ok(Json(app.core()?.stored().metadata.clone()))
 }
 
 /// One thing that is remembered of no process.
@@ -99,10 +99,10 @@ pub async fn global_all(State(app): Shared, access: Access) -> Result<Json<Map<S
     tag = "metadata",
     responses((status = 200, description = "The value", body = serde_json::Value))
 )]
-pub async fn global_get(State(app): Shared, access: Access, path: Path<Key>) -> Result<Json<Value>, Problem> {
+pub async fn global_get(State(app): Shared, access: Access, path: At<Key>) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Read)?;
-    let Key { key } = within(path)?;
-    core(&app)?.stored().metadata.get(&key).cloned().map(Json).ok_or_else(|| unset(&key))
+    let Key { key } = at(path)?;
+    app.core()?.stored().metadata.get(&key).cloned().map(Json).ok_or_else(|| unset(&key))
 }
 
 /// Remembers something of no process; null forgets.
@@ -116,19 +116,15 @@ pub async fn global_get(State(app): Shared, access: Access, path: Path<Key>) -> 
 pub async fn global_put(
     State(app): Shared,
     access: Access,
-    path: Path<Key>,
+    path: At<Key>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     access.require_all(Action::Write)?;
-    let Key { key } = within(path)?;
-    let value = json(&headers, body, MAX_VALUE).await?;
-    core(&app)?.order(Order::Remember { process: None, key, value: value.clone() }).await?;
+    let Key { key } = at(path)?;
+    let value = body::json(&headers, body, MAX_VALUE).await?;
+    app.core()?.order(Order::Remember { process: None, key, value: value.clone() }).await?;
     Ok(Json(value))
-}
-
-fn within<T>(path: Path<T>) -> Result<T, Problem> {
-    Ok(path.map_err(|rejection| Problem::malformed(rejection.body_text()))?.0)
 }
 
 fn unset(key: &str) -> Problem {

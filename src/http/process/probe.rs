@@ -7,10 +7,11 @@ use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::change::{core, named};
+use super::change::named;
 use super::progress::thousandths;
-use super::{Id, Path, id_of, unknown};
+use super::{Id, known};
 use crate::core::{Config, Inputs};
+use crate::http::path::{At, at};
 use crate::http::{Shared, access::Access, problem::Problem, token::Action};
 use crate::process::{Probed, Stream};
 
@@ -56,13 +57,11 @@ struct ProbedStream {
     tag = "process",
     responses((status = 200, description = "Their streams", body = Probe))
 )]
-pub async fn of_process(State(app): Shared, access: Access, path: Path<Id>) -> Result<Json<Probe>, Problem> {
-    let id = id_of(path)?;
+pub async fn of_process(State(app): Shared, access: Access, path: At<Id>) -> Result<Json<Probe>, Problem> {
+    let Id { id } = at(path)?;
     access.require(&id, Action::Write)?;
-    if app.process(&id).is_none() {
-        return Err(unknown(&id));
-    }
-    Ok(Json(core(&app)?.probe(Inputs::OfProcess(id)).await?.into()))
+    known(&app, &id)?;
+    Ok(Json(app.core()?.probe(Inputs::OfProcess(id)).await?.into()))
 }
 
 /// Looks at the inputs of a process that need not be here, for 20 s at most.
@@ -80,7 +79,7 @@ pub async fn of_body(
     body: Body,
 ) -> Result<Json<Probe>, Problem> {
     let json = named(&access, &headers, body).await?;
-    Ok(Json(core(&app)?.probe(Inputs::OfJson(json)).await?.into()))
+    Ok(Json(app.core()?.probe(Inputs::OfJson(json)).await?.into()))
 }
 
 impl From<Probed> for Probe {

@@ -19,11 +19,17 @@ impl Plan {
             argv.extend(options.iter().cloned());
             argv.push(address.clone());
         }
-        if let (Some(egress), Some((choice, ports))) = (&self.egress, legs) {
-            argv.extend(self.video_leg(&choice.video, &egress.video_options, ports.video));
-            argv.extend(audio_leg(&choice.audio, &egress.audio_options, ports.audio));
+        if let Some((choice, ports)) = legs {
+            argv.extend(self.legs(choice, ports));
         }
         argv
+    }
+
+    /// The arguments of the egress legs alone.
+    pub fn legs(&self, choice: &LegChoice, ports: EgressPorts) -> Vec<Secret> {
+        let Some(egress) = &self.egress else { return Vec::new() };
+        let video = self.video_leg(&choice.video, &egress.video_options, ports.video);
+        [video, audio_leg(&choice.audio, &egress.audio_options, ports.audio)].concat()
     }
 
     fn video_leg(&self, leg: &Leg, options: &[Secret], port: u16) -> Vec<Secret> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::address::tee_legs;
 use super::{Io, Plan};
 use crate::crd;
 use crate::files::{Pattern, Rule};
@@ -29,22 +30,18 @@ impl Plan {
 impl Io {
     fn writes_below(&self, folder: &str) -> bool {
         let segments = self.option("-hls_segment_filename");
-        self.ways().into_iter().chain(segments).any(|address| is_below(address, folder))
+        let ways = self.ways();
+        ways.iter().map(String::as_str).chain(segments).any(|address| is_below(address, folder))
     }
 
     /// The addresses that an output goes to: of the tee muxer each, of any other the one.
-    pub(super) fn ways(&self) -> Vec<&str> {
+    pub(super) fn ways(&self) -> Vec<String> {
         let address = self.address.expose();
         match self.option("-f") {
-            Some("tee") => address.split('|').map(without_options).collect(),
-            _ => vec![address],
+            Some("tee") => tee_legs(address).into_iter().map(|leg| leg.address).collect(),
+            _ => vec![address.to_owned()],
         }
     }
-}
-
-/// The address of one way of the tee muxer, behind its options in brackets.
-fn without_options(way: &str) -> &str {
-    way.strip_prefix('[').and_then(|way| way.split_once(']')).map_or(way, |(_, address)| address)
 }
 
 fn is_below(address: &str, folder: &str) -> bool {

@@ -19,18 +19,18 @@ impl Plan {
 }
 
 impl Io {
-    fn servers(&self) -> impl Iterator<Item = Server<'_>> {
-        self.ways().into_iter().filter_map(server)
+    fn servers(&self) -> impl Iterator<Item = Server> {
+        self.ways().into_iter().filter_map(|way| server(&way))
     }
 }
 
 /// A server as an address names it.
-struct Server<'a> {
-    host: &'a str,
+struct Server {
+    host: String,
     port: u16,
 }
 
-impl Server<'_> {
+impl Server {
     fn is(&self, peer: SocketAddr) -> bool {
         let address = self.host.parse::<IpAddr>().ok();
         self.port == peer.port() && address.is_none_or(|address| address == peer.ip())
@@ -38,7 +38,7 @@ impl Server<'_> {
 }
 
 /// The server of a URL whose protocol is on top of TCP.
-fn server(address: &str) -> Option<Server<'_>> {
+fn server(address: &str) -> Option<Server> {
     let (schemes, rest) = address.split_once("://")?;
     let known = match schemes.rsplit(':').next()?.to_ascii_lowercase().as_str() {
         "rtmp" | "rtmpe" => Some(1935),
@@ -57,7 +57,7 @@ fn server(address: &str) -> Option<Server<'_>> {
         Some((host, port)) => (host, Some(port.parse().ok()?)),
         None => (place, None),
     };
-    Some(Server { host: host.trim_matches(['[', ']']), port: port.or(known)? })
+    Some(Server { host: host.trim_matches(['[', ']']).to_owned(), port: port.or(known)? })
 }
 
 #[cfg(test)]

@@ -201,8 +201,7 @@ impl Task {
         let (purpose, arguments, legs) = match &probe {
             Some(probe) => (Purpose::Probe, probe.argv.clone(), Vec::new()),
             None => {
-                let arguments = self.arguments();
-                let legs = arguments[self.plan.argv(None).len()..].to_vec();
+                let (arguments, legs) = self.arguments();
                 (Purpose::Run, arguments, legs)
             }
         };
@@ -242,26 +241,27 @@ impl Task {
         self.child = Some(Watched { child, sampler, sample_at, stalls, connections_at, report, kind });
     }
 
-    /// What FFmpeg is started with; tells what its legs will do.
-    fn arguments(&mut self) -> Vec<Secret> {
-        let arguments = self.arguments_with_legs();
+    /// What FFmpeg is started with, and what of that its legs are; tells what they will do.
+    fn arguments(&mut self) -> (Vec<Secret>, Vec<Secret>) {
+        let legs = self.arguments_of_legs();
         self.tell();
+        let arguments = [self.plan.argv(None), legs.clone()].concat();
         let shown = self.redactor.redact_arguments(arguments.iter().map(Secret::expose));
         self.send(Event::Command(Arc::new(shown)));
-        arguments
+        (arguments, legs)
     }
 
-    fn arguments_with_legs(&mut self) -> Vec<Secret> {
+    fn arguments_of_legs(&mut self) -> Vec<Secret> {
         let Some(ports) = self.ports else {
             self.legs.begin_without();
-            return self.plan.argv(None);
+            return Vec::new();
         };
         let choice = self.legs.begin(Instant::now(), &self.plan);
         if let Some(choice) = &choice {
             self.tell();
             self.send(Event::Legs(choice.clone()));
         }
-        self.plan.argv(choice.as_ref().map(|choice| (choice, ports)))
+        choice.as_ref().map(|choice| self.plan.legs(choice, ports)).unwrap_or_default()
     }
 
     fn handle_seen(&mut self, seen: Seen) {

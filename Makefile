@@ -3,11 +3,13 @@
 # Not on everybody's PATH: nginx on Debian, and cargo right after rustup was installed.
 export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
 
-.PHONY: help run test bench soak-processes fuzz lint advisories
+.PHONY: help run test cluster bench soak-processes fuzz lint advisories
 
 help:
 	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
 	@echo "make test        run every test"
+	@echo "make cluster     build the Kubernetes control plane of the tests (minutes, once; 'make test' does it too);"
+	@echo "                 KUBECONFIG or KUBEBUILDER_ASSETS name another one: tests write to the cluster of KUBECONFIG"
 	@echo "make bench       measure what viewers cost and write docs/performance.md (12 minutes on a quiet machine);"
 	@echo "                 BENCH_SHORT=1 takes a look of 2 minutes, BENCH_ROUNDS=senders,delay only some rounds"
 	@echo "make soak-processes  run 100 processes for 30 minutes and see whether memory stays flat"
@@ -24,6 +26,10 @@ run:
 test:
 	@.ci/packages test
 	cargo test --locked --no-fail-fast
+
+cluster:
+	@.ci/packages cluster
+	tests/cluster/tools/build
 
 bench:
 	@.ci/packages bench

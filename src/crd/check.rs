@@ -144,15 +144,16 @@ impl Check<'_> {
             return;
         }
         let length = value.chars().count();
-        if value.trim().is_empty() && text.length.min.is_some_and(|min| min > 0) {
+        let fits = text.length.hold(length);
+        let unlike = text.pattern.as_ref().filter(|pattern| !pattern.is_match(value));
+        // The schema alone refuses; the rest finds the words.
+        if (!fits || unlike.is_some()) && value.trim().is_empty() && text.length.min.is_some_and(|min| min > 0) {
             self.find(line, "must not be empty".into());
-        } else if value.contains('\0') {
+        } else if unlike.is_some() && value.contains('\0') {
             self.find(line, "must not hold the character U+0000".into());
-        } else if !text.length.hold(length) {
+        } else if !fits {
             self.find(line, format!("must have {} characters, not {length}", count(&text.length)));
-        } else if let Some(pattern) = &text.pattern
-            && !pattern.is_match(value)
-        {
+        } else if let Some(pattern) = unlike {
             self.find(line, format!("{:?} does not match {}", crop(value), pattern.as_str()));
         }
         if text.date_time && value.parse::<jiff::Timestamp>().is_err() {

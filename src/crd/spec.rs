@@ -57,7 +57,7 @@ pub struct RestreamProcessSpec {
     #[serde(default, rename = "processID", skip_serializing_if = "Option::is_none")]
     pub process_id: Option<String>,
     /// Free reference of the owner, carried to logs and lists.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = 253), regex(pattern = r"^[^\x00]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Stop FFmpeg and keep everything else.
@@ -295,7 +295,7 @@ pub enum AudioCodec {
 #[serde(rename_all = "camelCase")]
 pub struct Video {
     /// FFmpeg stream specifier, such as `0:v:0`. Absent: the first video stream of the first input that has one.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<String>,
     /// `Auto` copies H.264 without B-frames, VP8 and VP9, and transcodes everything else to H.264. `Copy` passes on H.264,
@@ -313,7 +313,7 @@ pub struct Video {
 #[serde(rename_all = "camelCase")]
 pub struct Audio {
     /// FFmpeg stream specifier, such as `1:a:0`. Absent: the first audio stream of the first input that has one.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00]*[^\x00 \t\n\f\r][^\x00]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<String>,
     /// Copy or transcode.

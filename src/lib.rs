@@ -31,3 +31,4 @@ pub mod srtp;
 pub mod storage;
 pub mod telemetry;
 pub mod whep;
+pub mod workload;

@@ -45,7 +45,10 @@ impl Check<'_> {
                 self.find(line, "has no fields; an object stands here".into());
             }
             _ if self.fields_only => {}
-            (Kind::Text(text), Value::Text(value)) => self.text(text, value, line),
+            (Kind::Text(text) | Kind::TextOrWhole(text), Value::Text(value)) => self.text(text, value, line),
+            (Kind::TextOrWhole(_), Value::Number(value, written)) => {
+                self.number(&schema.kind, value.as_i64().is_some(), written, line);
+            }
             (Kind::Whole(bounds), Value::Number(value, written)) => {
                 let holds = value.as_i64().is_some_and(|value| bounds.hold(value));
                 self.number(&schema.kind, holds, written, line);
@@ -74,6 +77,9 @@ impl Check<'_> {
         }
         if !self.fields_only {
             self.missing(object, entries, line);
+            if !object.size.hold(entries.len()) {
+                self.find(line, format!("must have {} fields, not {}", count(&object.size), entries.len()));
+            }
         }
     }
 
@@ -216,6 +222,7 @@ fn wanted(kind: &Kind) -> String {
         },
         Kind::Text(text) if text.choices.is_empty() => "text".into(),
         Kind::Text(text) => format!("one of {}", text.choices.join(", ")),
+        Kind::TextOrWhole(_) => "text or a whole number".into(),
         Kind::Whole(bounds) => format!("a whole number{}", span(bounds)),
         Kind::Number(bounds) => format!("a number{}", span(bounds)),
         Kind::Bool => "true or false".into(),

@@ -7,17 +7,34 @@
 //!
 //! This room never asks the API server anything, and never knows whether an object is there already.
 
+mod exposure;
+mod labels;
 mod names;
+mod pod;
+mod proof;
+mod route;
+mod status;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::net::IpAddr;
 
-use crate::crd::{ExposureType, GatewayRef, HttpType, Resources};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::core::DynamicObject;
 
+use crate::crd::{ExposureType, GatewayRef, HttpType, Resources, RestreamProcess};
+
+pub use exposure::announced;
 pub use names::{
     CONFIGURATION_DIR, CONTROL_SOCKET, GATEWAY_CONTAINER, HTTP_PORT, LEG_PORT, MANAGER, MEDIA_PORT, PAUSED, RESTART_AT,
     RUNNER_CONTAINER, SECRETS_DIR, STATUS_PORT, TEMPLATE_HASH,
 };
+pub use proof::{Refusal, refusals};
+pub use route::http_route_resource;
+pub use status::{Failure, Seen, status};
 pub use worker::{Configuration, Report, Settings};
 
 /// What the operator is configured to, for every process.
@@ -64,4 +81,40 @@ pub struct Surroundings {
     pub external: Vec<IpAddr>,
     /// `status.hostIPs` of the Pod.
     pub host: Vec<IpAddr>,
+}
+
+/// The objects that run a process.
+#[derive(Clone, Debug)]
+pub struct Children {
+    /// Of WHEP, and of the media port where there is one. The media port's has to be there first: its node port is the
+    /// port of the container.
+    pub services: Vec<Service>,
+    /// What the worker is told.
+    pub config_map: ConfigMap,
+    /// The worker; `None` while the node port of its media port is not known.
+    pub deployment: Option<Deployment>,
+    /// Where players come by an Ingress.
+    pub ingress: Option<Ingress>,
+    /// Where players come by a Gateway of the Gateway API.
+    pub http_route: Option<DynamicObject>,
+    /// The content of the ConfigMap.
+    pub configuration: Configuration,
+}
+
+/// The objects that run a process that nothing is [refused](refusals) of. Owner references are not in them.
+pub fn children(process: &RestreamProcess, config: &Config, surroundings: &Surroundings) -> Children {
+    let exposure = exposure::of(process, config);
+    let configuration = worker::configuration(process, config, &exposure, surroundings);
+    Children {
+        services: exposure::services(process, &exposure),
+        config_map: ConfigMap {
+            metadata: labels::metadata(process, labels::name(process)),
+            data: Some(configuration.clone().into_map()),
+            ..ConfigMap::default()
+        },
+        deployment: exposure.container_port(surroundings).map(|port| pod::deployment(process, config, &exposure, port)),
+        ingress: route::ingress(process, config),
+        http_route: route::http_route(process, config),
+        configuration,
+    }
 }

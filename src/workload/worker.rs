@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::crd::RestreamProcessStatus;
+use super::exposure::Exposure;
+use super::{Config, Surroundings};
+use crate::crd::{API_VERSION, KIND, RestreamProcess, RestreamProcessStatus};
 
 /// What a worker is told: the keys of its ConfigMap. The operator hands them over at once, too (`PUT /worker`), so that
 /// nobody waits for the kubelet.
@@ -69,4 +72,35 @@ pub struct Report {
     pub draining: bool,
     /// What is seen of the process, as standalone shows it.
     pub status: RestreamProcessStatus,
+}
+
+/// What the worker of a process is told: its manifest as it is, but for what only the cluster looks at, and with what the
+/// operator has found out.
+pub fn configuration(
+    process: &RestreamProcess,
+    config: &Config,
+    exposure: &Exposure<'_>,
+    surroundings: &Surroundings,
+) -> Configuration {
+    let mut spec = process.spec.clone();
+    (spec.runner, spec.pod_template) = (None, None);
+    if let Some(webrtc) = &mut spec.webrtc {
+        webrtc.http = None;
+        let written = webrtc.exposure.get_or_insert_default();
+        written.kind = Some(exposure.kind);
+        written.announce = exposure.announced(surroundings);
+        (written.load_balancer_class, written.annotations) = (None, BTreeMap::new());
+    }
+    let metadata = &process.metadata;
+    let manifest = json!({
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": metadata.name, "namespace": metadata.namespace, "generation": metadata.generation},
+        "spec": spec,
+    });
+    Configuration {
+        process: serde_yaml::to_string(&manifest).expect("a manifest has only texts, numbers, lists and objects"),
+        settings: serde_json::to_string(&config.settings).expect("settings are JSON"),
+        jwks: config.jwks.clone(),
+    }
 }

@@ -7,6 +7,7 @@
 
 mod cleanup;
 mod conditions;
+mod elsewhere;
 mod entry;
 mod live;
 mod machine;

@@ -13,6 +13,7 @@ mod client;
 mod compress;
 mod cors;
 mod files;
+mod forward;
 mod ice;
 pub mod jwks;
 mod login;
@@ -52,6 +53,7 @@ use crate::whep::Client;
 use problem::Problem;
 
 pub use files::{Files, Login, LoginError, Watch};
+pub use forward::{Worker, Workers};
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
@@ -97,6 +99,8 @@ pub struct Config {
     pub counter_offer: bool,
     /// What clients take for 100 % of the CPU.
     pub cores: NonZero<usize>,
+    /// In a cluster: the workers that are asked for their processes. Nothing can be changed then.
+    pub workers: Option<Workers>,
 }
 
 /// Who answers, in `GET /api`.
@@ -135,6 +139,7 @@ struct App {
     files: Files,
     counter_offer: bool,
     cores: NonZero<usize>,
+    forward: Option<forward::Forward>,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -171,6 +176,7 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        workers,
     } = config;
     let (routes, description) = routes::routes(routes::Served { read_only, metrics });
     let app = Arc::new(App {
@@ -191,6 +197,7 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        forward: workers.map(forward::Forward::new),
     });
     surround(routes, app)
 }
@@ -200,6 +207,7 @@ fn surround(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     routes
         .fallback(files::disk)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn_with_state(app.clone(), forward::forward))
         .layer(from_fn_with_state(app.clone(), access::authorize))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(CompressionLayer::new().compress_when(compress::is_worth_it))
@@ -247,6 +255,7 @@ mod tests {
             files: Files::default(),
             counter_offer: true,
             cores: NonZero::<usize>::MIN,
+            forward: None,
         });
         async fn broken() {
             panic!("a bug");

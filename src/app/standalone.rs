@@ -431,6 +431,7 @@ fn http_config(
         files,
         counter_offer: config.webrtc_counter_offer,
         cores: cores(),
+        workers: None,
     };
     Ok((config, keeper))
 }

@@ -1,4 +1,4 @@
-//! The conditions of one process: `Accepted`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
+//! The conditions of one process: `Accepted`, `StreamRunning`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
 //! and `OutputStalled` where an output goes to a server over TCP.
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use super::entry::Entry;
 use super::machine::Playback;
 use crate::crd::State;
 use crate::plan::{LegAction, LegChoice, Referent};
-use crate::process::{Cause, Exit, Stalled, Stalls};
+use crate::process::{Cause, Exit, Fault, Stalled, Stalls};
 
 /// A condition as it should be; when it last changed is [`bring`]'s business.
 pub struct Wanted {
@@ -29,7 +29,7 @@ const GOES_ON: &str = "; the last version that was accepted goes on";
 
 /// The conditions that hold.
 pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
-    let mut wanted = vec![accepted(entry), ready(entry)];
+    let mut wanted = vec![accepted(entry), stream_running(entry), ready(entry)];
     wanted.extend(references_resolved(entry));
     wanted.extend(playback_ready(entry, playback));
     wanted.extend(output_stalled(entry));
@@ -100,6 +100,34 @@ fn ready(entry: &Entry) -> Wanted {
         State::Failed => ("Failed", ended(entry)),
     };
     Wanted { kind: "Ready", status: seen.state == State::Running, reason, message }
+}
+
+/// The same as `Ready`, and where FFmpeg has ended, in one word why.
+fn stream_running(entry: &Entry) -> Wanted {
+    let Wanted { kind: _, status, reason, message } = ready(entry);
+    let why = match (entry.seen.state, &entry.seen.exit) {
+        (State::Reconnecting | State::Failed, Some((exit, _))) => {
+            why(exit, entry.proven.as_ref().is_some_and(|plan| plan.names_output(&exit.message)))
+        }
+        _ => reason,
+    };
+    Wanted { kind: "StreamRunning", status, reason: why, message }
+}
+
+fn why(exit: &Exit, of_output: bool) -> &'static str {
+    match exit.cause {
+        Cause::Failed => exit.fault().map_or("ExitedWithError", |fault| match fault {
+            Fault::Unreachable if of_output => "OutputUnreachable",
+            Fault::Unreachable => "InputUnreachable",
+            Fault::Forbidden => "AuthFailed",
+        }),
+        Cause::Killed => "ExitedWithError",
+        Cause::Stale => "Stale",
+        Cause::CpuLimit | Cause::MemoryLimit => "LimitExceeded",
+        Cause::Unsupported => "Unsupported",
+        Cause::SpawnFailed => "SpawnFailed",
+        Cause::Finished | Cause::Stopped | Cause::Corrected => "Reconnecting",
+    }
 }
 
 /// FFmpeg cannot do what the process needs.

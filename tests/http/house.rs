@@ -12,7 +12,7 @@ use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, 
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
 use dragonfork::http::token::{Grant, Purpose, Scope};
-use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, router, serve};
+use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, Worker, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::{LogLine, RunReport};
 use dragonfork::rtp::Codec;
@@ -53,6 +53,8 @@ pub struct Wishes {
     pub origins: Vec<&'static str>,
     /// Clients that are not counted.
     pub ignored: Vec<ipnet::IpNet>,
+    /// Processes whose workers answer elsewhere; makes it the server of a cluster.
+    pub workers: Option<Vec<(&'static str, SocketAddr)>>,
 }
 
 impl Default for Wishes {
@@ -73,6 +75,7 @@ impl Default for Wishes {
             disk_limit: None,
             origins: Vec::new(),
             ignored: Vec::new(),
+            workers: None,
         }
     }
 }
@@ -161,6 +164,10 @@ impl House {
             files,
             counter_offer: wishes.counter_offer,
             cores: NonZero::<usize>::MIN,
+            workers: wishes.workers.map(|workers| {
+                let worker = |(id, address)| (Key::new(id), Worker { status: address, whep: address });
+                watch::channel(Arc::new(workers.into_iter().map(worker).collect())).1
+            }),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");

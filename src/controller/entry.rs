@@ -295,8 +295,6 @@ impl Entry {
     fn status(&self, key: &Key, playback: &Playback) -> RestreamProcessStatus {
         let egress = self.proven.as_ref().is_some_and(|plan| plan.egress.is_some());
         RestreamProcessStatus {
-            pod_name: None,
-            node_name: None,
             observed_generation: self.manifest.metadata.generation,
             state: self.seen.state,
             restarts: (self.seen.starts - 1).max(0),

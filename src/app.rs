@@ -5,8 +5,10 @@ mod credentials;
 mod desk;
 mod files;
 mod keepers;
+mod keys;
 mod links;
 mod listen;
+mod operator;
 mod play;
 mod questions;
 mod settings;
@@ -17,6 +19,7 @@ mod token;
 mod turn;
 
 pub use convert::{Converted, NOT_WHOLE, convert};
+pub use operator::operator;
 pub use play::{Played, play};
 pub use standalone::standalone;
 pub use token::token;

@@ -5,6 +5,7 @@
 
 mod access;
 mod media;
+mod operator;
 mod storage;
 mod turn;
 
@@ -17,6 +18,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use access::{Access, Algorithm, KeySource};
 pub use media::{Media, PARAMETER};
+pub use operator::{Operator, PullPolicy};
 pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
 
@@ -34,6 +36,8 @@ pub struct Command {
 pub enum Mode {
     /// Run the processes of a manifest directory on this machine, with WebRTC playback and the player page.
     Standalone(Box<Standalone>),
+    /// Run the processes of a Kubernetes cluster, each in a worker Pod of its own.
+    Operator(Box<Operator>),
     /// Play a stream without a browser, and tell what came and how fast; fails where no media came.
     Play(Play),
     /// Print the CustomResourceDefinition of RestreamProcess.

@@ -20,6 +20,7 @@ pub mod crd;
 pub mod files;
 pub mod gateway;
 pub mod http;
+pub mod operator;
 pub mod plan;
 pub mod play;
 pub mod process;

@@ -18,6 +18,12 @@ fn main() -> ExitCode {
                 .map_err(anyhow::Error::from)
                 .and_then(|tokio| tokio.block_on(app::standalone(*config, events, verbosity)))
         }
+        Mode::Operator(config) => {
+            telemetry::start(config.log_level, config.log_format, Events::new(0));
+            tokio::runtime::Runtime::new()
+                .map_err(anyhow::Error::from)
+                .and_then(|tokio| tokio.block_on(app::operator(*config)))
+        }
         Mode::Play(config) => tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)
             .and_then(|tokio| tokio.block_on(app::play(config)))

@@ -153,6 +153,24 @@ pub struct Claims {
     pub scope: Scope,
 }
 
+impl Claims {
+    fn new(issuer: &str, grant: &Grant<'_>, now: SystemTime) -> Self {
+        let Grant { subject, purpose, lifetime, scope } = grant;
+        let iat = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let exi = lifetime.as_secs();
+        Self {
+            iss: issuer.to_owned(),
+            sub: (*subject).to_owned(),
+            usefor: *purpose,
+            iat,
+            exp: iat.saturating_add(exi),
+            exi,
+            jti: uuid::Uuid::new_v4().to_string(),
+            scope: scope.clone(),
+        }
+    }
+}
+
 /// What a token is made of.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
@@ -213,18 +231,7 @@ impl Signer {
 
     /// Makes a token.
     pub fn mint(&self, grant: &Grant<'_>, now: SystemTime) -> String {
-        let iat = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let exi = grant.lifetime.as_secs();
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            sub: grant.subject.to_owned(),
-            usefor: grant.purpose,
-            iat,
-            exp: iat.saturating_add(exi),
-            exi,
-            jti: uuid::Uuid::new_v4().to_string(),
-            scope: grant.scope.clone(),
-        };
+        let claims = Claims::new(ISSUER, grant, now);
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
             .expect("the claims are plain JSON and the key is one for HS256")
     }
@@ -238,6 +245,42 @@ impl Signer {
             })?
             .claims;
         if claims.usefor == purpose { Ok(claims) } else { Err(Invalid::Purpose(claims.usefor)) }
+    }
+}
+
+/// Makes tokens with an Ed25519 key, for who has the public one.
+#[derive(Clone, Debug)]
+pub struct KeySigner {
+    encoding: EncodingKey,
+    header: Header,
+    issuer: String,
+    audience: String,
+}
+
+impl KeySigner {
+    /// A signer with this private key (PKCS#8, DER), whose public key is found by the name `key_id`.
+    pub fn new(key: &[u8], key_id: &str, issuer: &str, audience: &str) -> Self {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key_id.to_owned());
+        Self {
+            encoding: EncodingKey::from_ed_der(key),
+            header,
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+        }
+    }
+
+    /// Makes a token. The error is about a key that is none of Ed25519.
+    pub fn mint(&self, grant: &Grant<'_>, now: SystemTime) -> jsonwebtoken::errors::Result<String> {
+        /// The claims, and for whom they are.
+        #[derive(Serialize)]
+        struct ForAudience<'a> {
+            aud: &'a str,
+            #[serde(flatten)]
+            claims: Claims,
+        }
+        let claims = Claims::new(&self.issuer, grant, now);
+        jsonwebtoken::encode(&self.header, &ForAudience { aud: &self.audience, claims }, &self.encoding)
     }
 }
 

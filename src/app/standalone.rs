@@ -264,6 +264,7 @@ impl House {
                 let announced = announced.iter().map(SocketAddr::to_string).collect();
                 return self.controller.handle_announced(announced, Timestamp::now());
             }
+            gateway::Event::Draining | gateway::Event::Reachable(_) => return,
             gateway::Event::Reordered { stream } => return self.keepers.note_reordered(&Key::new(stream)),
         };
         self.controller.handle_observation(Observation { key: Key::new(stream), seen }, Timestamp::now());
@@ -368,6 +369,7 @@ fn gateway_config(config: &args::Standalone) -> gateway::Config {
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect(),
+        leg_port: None,
         announce_interval: Duration::from_secs(config.webrtc_announce_interval),
         ice_lite: config.webrtc_ice_lite,
         tcp: config.webrtc_tcp,

@@ -99,6 +99,7 @@ impl House {
                 bind: "127.0.0.1:0".parse().expect("an address"),
                 announce: Vec::new(),
                 announce_interval: Duration::from_secs(60),
+                leg_port: None,
                 ice_lite: wishes.ice_lite,
                 tcp: true,
                 max_viewers: wishes.max_viewers,

@@ -139,8 +139,8 @@ pub enum Event {
         /// How many.
         count: usize,
     },
-    /// No new viewers are taken from now on; how many there are was told before.
-    Draining,
+    /// Whether no new viewers are taken from now on; how many there are was told before.
+    Draining(bool),
     /// A gateway of another program answers again, or does not for some time.
     Reachable(bool),
 }
@@ -190,7 +190,7 @@ enum Command {
     Close { stream: String },
     Announce(Vec<SocketAddr>),
     Limit(usize),
-    Drain,
+    Drain(bool),
     Tell,
     Whep(Request),
     Shutdown,

@@ -32,6 +32,7 @@ mod system;
 mod throttle;
 pub mod token;
 mod whep;
+mod worker;
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
@@ -57,14 +58,15 @@ pub use login::{Auth, AuthError};
 pub use serve::serve;
 pub use settings::{MASK, Setting};
 pub use throttle::{Limit, Limits};
+pub use worker::{Put, Standing, Worker};
 
 /// What the surface is made from.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Who answers.
     pub identity: Identity,
-    /// Who may log in; `None` turns authentication off, and everything works without a token.
-    pub auth: Option<Auth>,
+    /// Whose tokens are taken; `None` turns authentication off, and everything works without a token.
+    pub auth: watch::Receiver<Option<Auth>>,
     /// How often a client address may do what costs something.
     pub limits: Limits,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -86,7 +88,7 @@ pub struct Config {
     /// What of the configuration holds.
     pub settings: watch::Receiver<Arc<Vec<Setting>>>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
-    pub ice_servers: Vec<String>,
+    pub ice_servers: watch::Receiver<Vec<String>>,
     /// What opens the TURN servers among them; `None` names them without credentials.
     pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
@@ -97,6 +99,8 @@ pub struct Config {
     pub counter_offer: bool,
     /// What clients take for 100 % of the CPU.
     pub cores: NonZero<usize>,
+    /// The worker Pod that this is; `None` where it is none.
+    pub worker: Option<Worker>,
 }
 
 /// Who answers, in `GET /api`.
@@ -119,7 +123,7 @@ pub struct Identity {
 /// What handlers share.
 struct App {
     identity: Identity,
-    auth: Option<Auth>,
+    auth: watch::Receiver<Option<Auth>>,
     logins: Mutex<throttle::Throttle>,
     offers: Mutex<throttle::Throttle>,
     trusted_proxies: Vec<IpNet>,
@@ -135,11 +139,17 @@ struct App {
     files: Files,
     counter_offer: bool,
     cores: NonZero<usize>,
+    worker: Option<Worker>,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
+    /// Whose tokens are taken at this moment.
+    fn auth(&self) -> Option<Auth> {
+        self.auth.borrow().clone()
+    }
+
     /// The way to whatever changes processes.
     fn core(&self) -> Result<&core::Client, Problem> {
         self.core.as_ref().ok_or_else(|| Problem::not_found("no_route", "processes cannot be changed here"))
@@ -171,8 +181,9 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        worker,
     } = config;
-    let (routes, description) = routes::routes(routes::Served { read_only, metrics });
+    let (routes, description) = routes::routes(routes::Served { read_only, metrics, worker: worker.is_some() });
     let app = Arc::new(App {
         identity,
         auth,
@@ -191,6 +202,7 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        worker,
     });
     surround(routes, app)
 }
@@ -231,7 +243,7 @@ mod tests {
         };
         let app = Arc::new(App {
             identity,
-            auth: None,
+            auth: watch::channel(None).1,
             logins: Mutex::new(throttle::Throttle::new(Limits::default().logins)),
             offers: Mutex::new(throttle::Throttle::new(Limits::default().offers)),
             trusted_proxies: Vec::new(),
@@ -242,11 +254,12 @@ mod tests {
             metrics_auth: false,
             settings: watch::channel(Arc::default()).1,
             description: OpenApi::default(),
-            ice_servers: ice::IceServers::new(Vec::new(), None),
+            ice_servers: ice::IceServers::new(watch::channel(Vec::new()).1, None),
             strict_etag: false,
             files: Files::default(),
             counter_offer: true,
             cores: NonZero::<usize>::MIN,
+            worker: None,
         });
         async fn broken() {
             panic!("a bug");

@@ -467,7 +467,7 @@ impl Control {
                 Ok(Command::Close { stream }) => self.close(&stream, now),
                 Ok(Command::Announce(announced)) => self.announce(announced),
                 Ok(Command::Limit(limit)) => self.max_viewers_per_stream = limit,
-                Ok(Command::Drain) => self.drain(),
+                Ok(Command::Drain(draining)) => self.drain(draining),
                 Ok(Command::Tell) => self.tell_all(),
                 Ok(Command::Whep(request)) => self.handle_request(request, now),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return false,
@@ -557,10 +557,10 @@ impl Control {
         self.tell(Event::Announced(announced));
     }
 
-    fn drain(&mut self) {
-        self.draining = true;
+    fn drain(&mut self, draining: bool) {
+        self.draining = draining;
         self.tell_all();
-        self.tell(Event::Draining);
+        self.tell(Event::Draining(draining));
     }
 
     /// Tells how everything is, for who has heard nothing before.

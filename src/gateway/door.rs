@@ -89,7 +89,7 @@ async fn perform(gateway: &Handle, notes: &UnboundedSender<Note>, order: Order) 
         Order::Close { stream } => gateway.close(&stream),
         Order::Announce(announcement) => gateway.announce(announcement),
         Order::Limit(max_viewers_per_stream) => gateway.limit(max_viewers_per_stream),
-        Order::Drain => gateway.drain(),
+        Order::Drain(draining) => gateway.drain(draining),
         Order::Tell => gateway.tell(),
         // Nobody reads them any more while the program ends.
         Order::Note(note) => drop(notes.send(note)),

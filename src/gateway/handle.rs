@@ -110,11 +110,12 @@ impl Handle {
         }
     }
 
-    /// Takes no new viewers any more; those that are there stay. [`Event::Draining`](super::Event::Draining) follows.
-    pub fn drain(&self) {
+    /// Takes no new viewers any more, or takes them again; those that are there stay. [`Event::Draining`](super::Event)
+    /// follows.
+    pub fn drain(&self, draining: bool) {
         match &self.0 {
-            Way::Here(here, _) => here.send(Command::Drain),
-            Way::There(asks) => order(asks, Order::Drain),
+            Way::Here(here, _) => here.send(Command::Drain(draining)),
+            Way::There(asks) => order(asks, Order::Drain(draining)),
         }
     }
 

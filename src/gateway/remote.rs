@@ -106,7 +106,7 @@ impl Told {
             Order::Close { stream } => drop(self.streams.remove(&stream)),
             Order::Announce(announcement) => self.announcement = Some(announcement),
             Order::Limit(limit) => self.limit = Some(limit),
-            Order::Drain => self.draining = true,
+            Order::Drain(draining) => self.draining = draining,
             Order::Note(note) => drop(self.notes.insert(note.topic.clone(), note)),
             Order::Open { number, stream, max_viewers } => {
                 let former = self.streams.remove(&stream);
@@ -127,8 +127,8 @@ impl Told {
             orders.extend(expected.map(|(video, audio)| Order::Expect { stream: name.clone(), video, audio }));
         }
         orders.extend(notes.values().cloned().map(Order::Note));
-        orders.extend(draining.then_some(Order::Drain));
-        orders.push(Order::Tell);
+        // The program before this one may have left it draining.
+        orders.extend([Order::Drain(*draining), Order::Tell]);
         orders
     }
 }

@@ -52,8 +52,8 @@ pub enum Order {
     Announce(Announcement),
     /// The cap of streams that have none of their own.
     Limit(usize),
-    /// Take no new viewers.
-    Drain,
+    /// Take no new viewers, or take them again.
+    Drain(bool),
     /// Tell how everything is.
     Tell,
     /// Something between the two programs.
@@ -129,7 +129,7 @@ mod tests {
             Order::Open { number: 1, stream: "cam".into(), max_viewers: Some(3) },
             Order::Expect { stream: "cam".into(), video: Some(Codec::H264), audio: None },
             Order::Announce(Announcement { names: Some(Vec::new()), port: Some(30_000) }),
-            Order::Drain,
+            Order::Drain(true),
             Order::Note(Note { topic: "shown".into(), text: serde_json::json!({"a": "line\nbreak"}) }),
         ];
         assert!(one.say(&serde_json::json!({"Future": 1})).await);

@@ -145,7 +145,7 @@ impl House {
                 id: "an-instance".into(),
                 created_at: jiff::Timestamp::now(),
             },
-            auth: auth.clone(),
+            auth: watch::channel(auth.clone()).1,
             limits: wishes.limits,
             trusted_proxies: wishes.trusted_proxies,
             whep,
@@ -156,12 +156,16 @@ impl House {
             metrics: true,
             metrics_auth: false,
             settings: watch::channel(Arc::default()).1,
-            ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
+            ice_servers: {
+                let urls = ["stun:stun.example.com:3478", "turn:turn.example.com?transport=udp"];
+                watch::channel(urls.map(String::from).into()).1
+            },
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
             files,
             counter_offer: wishes.counter_offer,
             cores: NonZero::<usize>::MIN,
+            worker: None,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -221,7 +225,7 @@ impl House {
 
     pub fn mint(&self, purpose: Purpose, lifetime: u64, scope: Scope) -> String {
         let grant = Grant { subject: "admin", purpose, lifetime: Duration::from_secs(lifetime), scope };
-        self.auth.as_ref().expect("authentication is on").signer().mint(&grant, SystemTime::now())
+        self.auth.as_ref().expect("authentication is on").signer().expect("it signs").mint(&grant, SystemTime::now())
     }
 
     pub fn url(&self, path: &str) -> String {

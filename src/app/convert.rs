@@ -97,8 +97,9 @@ fn read(file: &Path) -> anyhow::Result<String> {
 fn surroundings() -> anyhow::Result<Surroundings> {
     let command = Command::try_parse_from(["dragonfork", "standalone"]).context("the environment of standalone")?;
     let Mode::Standalone(config) = command.mode else { bail!("the command line of standalone is another one") };
-    let disk = std::path::absolute(&config.storage_disk_dir)
-        .with_context(|| format!("{} is no directory (CORE_STORAGE_DISK_DIR)", config.storage_disk_dir.display()))?;
+    let disk = std::path::absolute(&config.ffmpeg.storage_disk_dir).with_context(|| {
+        format!("{} is no directory (CORE_STORAGE_DISK_DIR)", config.ffmpeg.storage_disk_dir.display())
+    })?;
     let memory = Memory { address: config.address, login: None };
     Ok(with_memory(&config.media, memory, disk, std::env::vars_os()))
 }

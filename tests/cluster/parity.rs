@@ -80,7 +80,6 @@ fn as_yaml(manifest: &Value) -> String {
 fn plain(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            #[expect(clippy::cast_possible_truncation, reason = "what does not fit stays as it is")]
             let whole = number.as_f64().map(|float| float as i64);
             if let Some(whole) = whole.filter(|whole| number.is_f64() && number.as_f64() == Some(*whole as f64)) {
                 *value = whole.into();

@@ -197,7 +197,6 @@ fn values(schema: &Value, sound: &Value) -> Vec<(String, Value)> {
     let mut values = of_every_type();
     let mut add = |value: Value| values.push((format!("is {:.40}…", value.to_string()), value));
     for bound in ["minimum", "maximum"].iter().filter_map(|bound| schema[bound].as_f64()) {
-        #[expect(clippy::cast_possible_truncation, reason = "the bounds are small whole numbers")]
         let bound = bound as i64;
         [bound - 1, bound, bound + 1].into_iter().for_each(|number| add(number.into()));
     }

@@ -21,6 +21,7 @@ mod store;
 mod surroundings;
 mod token;
 mod turn;
+mod validate;
 mod whep;
 mod worker;
 
@@ -30,6 +31,7 @@ pub use play::{Played, play};
 pub use runner::runner;
 pub use standalone::standalone;
 pub use token::token;
+pub use validate::{Validated, validate};
 pub use whep::whep;
 
 /// Version of the program.

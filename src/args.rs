@@ -10,6 +10,7 @@ mod media;
 mod operator;
 mod storage;
 mod turn;
+mod validate;
 mod webrtc;
 mod worker;
 
@@ -27,6 +28,7 @@ pub use media::{Media, PARAMETER};
 pub use operator::{Operator, PullPolicy};
 pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
+pub use validate::Validate;
 pub use webrtc::{Clients, Webrtc};
 pub use worker::{Runner, Whep, Worker};
 
@@ -52,6 +54,8 @@ pub enum Mode {
     Whep(Box<Whep>),
     /// Play a stream without a browser, and tell what came and how fast; fails where no media came.
     Play(Play),
+    /// Say what the API server would refuse in manifests, and what would not run although it takes them; fails then.
+    Validate(Validate),
     /// Print the CustomResourceDefinition of RestreamProcess.
     Crd,
     /// Make manifests of datarhei Core's `db.json`, or of processes as its API shows them.

@@ -94,6 +94,7 @@ impl Program {
             files,
             counter_offer: false,
             cores: cores(),
+            workers: None,
             worker: Some(worker),
         };
         let http_shutdown = CancellationToken::new();

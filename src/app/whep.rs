@@ -130,6 +130,7 @@ impl Front {
             files: http::Files::default(),
             counter_offer: config.webrtc.webrtc_counter_offer,
             cores: cores(),
+            workers: None,
             worker: None,
         })
     }

@@ -21,3 +21,4 @@ mod operator_quiet;
 mod operator_workers;
 mod orphans;
 mod parity;
+mod values;

@@ -15,11 +15,13 @@ mod store;
 mod surroundings;
 mod token;
 mod turn;
+mod validate;
 
 pub use convert::{Converted, NOT_WHOLE, convert};
 pub use play::{Played, play};
 pub use standalone::standalone;
 pub use token::token;
+pub use validate::{Validated, validate};
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

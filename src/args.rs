@@ -7,6 +7,7 @@ mod access;
 mod media;
 mod storage;
 mod turn;
+mod validate;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -19,6 +20,7 @@ pub use access::{Access, Algorithm, KeySource};
 pub use media::{Media, PARAMETER};
 pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
+pub use validate::Validate;
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub enum Mode {
     Standalone(Box<Standalone>),
     /// Play a stream without a browser, and tell what came and how fast; fails where no media came.
     Play(Play),
+    /// Say what the API server would refuse in manifests, and what would not run although it takes them; fails then.
+    Validate(Validate),
     /// Print the CustomResourceDefinition of RestreamProcess.
     Crd,
     /// Make manifests of datarhei Core's `db.json`, or of processes as its API shows them.

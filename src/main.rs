@@ -32,6 +32,13 @@ fn main() -> ExitCode {
             }
             Err(error) => Err(error),
         },
+        Mode::Validate(config) => match app::validate(&config) {
+            Ok(app::Validated { text, is_accepted }) => match print(&text) {
+                Ok(()) if !is_accepted => return ExitCode::FAILURE,
+                printed => printed,
+            },
+            Err(error) => Err(error),
+        },
         Mode::Crd => print(&crd::crd_yaml()),
         Mode::Token(config) => app::token(&config).and_then(|token| print(&format!("{token}\n"))),
     };

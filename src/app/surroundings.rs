@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::{Context, bail};
+use clap::Parser;
+
 use super::credentials::Credentials;
 use crate::args;
 use crate::plan::{Access, AccessList, Memory, Rtmp, Secret, Srt, Surroundings};
@@ -18,6 +21,17 @@ pub fn surroundings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Surroundings {
     with_memory(&config.media, memory(&config.storage, address, credentials), disk, variables)
+}
+
+/// What the environment says to `standalone`.
+pub fn of_environment() -> anyhow::Result<Surroundings> {
+    let command =
+        args::Command::try_parse_from(["dragonfork", "standalone"]).context("the environment of standalone")?;
+    let args::Mode::Standalone(config) = command.mode else { bail!("the command line of standalone is another one") };
+    let disk = std::path::absolute(&config.storage_disk_dir)
+        .with_context(|| format!("{} is no directory (CORE_STORAGE_DISK_DIR)", config.storage_disk_dir.display()))?;
+    let memory = Memory { address: config.address, login: None };
+    Ok(with_memory(&config.media, memory, disk, std::env::vars_os()))
 }
 
 /// The same with a memory filesystem that is known already.

@@ -15,3 +15,4 @@ mod definition;
 mod nodes;
 mod orphans;
 mod parity;
+mod values;

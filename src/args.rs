@@ -60,7 +60,7 @@ pub enum Mode {
     Crd,
     /// Make manifests of datarhei Core's `db.json`, or of processes as its API shows them.
     Convert(Convert),
-    /// Print a token for the API or for one player, signed with the secret of the standalone program.
+    /// Print a token for the API or for one player, signed with the secret of the standalone program or the key of an operator.
     Token(Token),
 }
 
@@ -152,6 +152,9 @@ pub struct Token {
     /// The secret is that of the standalone program with the same configuration.
     #[command(flatten)]
     pub credentials: Credentials,
+    /// PEM file with the key pair of an operator, which signs the token then: for a cluster.
+    #[arg(long, env = "CORE_OPERATOR_SIGNING_KEY", value_name = "PATH")]
+    pub signing_key: Option<PathBuf>,
     /// The process that may be played, by its id; `*` stands for any text. Without it the token opens the whole API.
     #[arg(long, value_name = "ID")]
     pub process: Option<String>,

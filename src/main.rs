@@ -27,8 +27,8 @@ fn main() -> ExitCode {
             run(app::play(config)).and_then(|app::Played { text, verdict }| print(&text).and(verdict))
         }
         Mode::Operator(config) => {
-            telemetry::start(config.log_level, config.log_format, Events::new(0));
-            run(app::operator(*config))
+            let (events, _) = log(&config.logging);
+            run(app::operator(*config, events))
         }
         Mode::Convert(config) => match app::convert(&config) {
             Ok(app::Converted { text, told, is_whole }) => {

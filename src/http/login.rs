@@ -50,13 +50,17 @@ pub enum AuthError {
 impl Auth {
     /// One user, and the secret of the tokens.
     pub fn new(username: &str, password: &str, secret: &str) -> Result<Self, AuthError> {
+        Self::signing(username, password, Signer::new(secret)?)
+    }
+
+    /// One user, and what signs the tokens.
+    pub fn signing(username: &str, password: &str, signer: Signer) -> Result<Self, AuthError> {
         if username.is_empty() {
             return Err(AuthError::Empty("CORE_API_AUTH_USERNAME"));
         }
         if password.is_empty() {
             return Err(AuthError::Empty("CORE_API_AUTH_PASSWORD"));
         }
-        let signer = Signer::new(secret)?;
         let password = digest(&SHA256, password.as_bytes());
         Ok(Self { account: Some(Arc::new(Account { username: username.to_owned(), password, signer })), jwks: None })
     }
@@ -161,8 +165,8 @@ pub async fn login(
     }
     throttle(&app).give_back(source);
     Ok(Json(Tokens {
-        access_token: account.mint(&username, Purpose::Access, ACCESS_LIFETIME, Scope::default()),
-        refresh_token: account.mint(&username, Purpose::Refresh, REFRESH_LIFETIME, Scope::default()),
+        access_token: account.mint(&username, Purpose::Access, ACCESS_LIFETIME, account.signer.everything()),
+        refresh_token: account.mint(&username, Purpose::Refresh, REFRESH_LIFETIME, account.signer.everything()),
     }))
 }
 

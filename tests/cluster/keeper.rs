@@ -12,7 +12,6 @@ use crate::child::Child;
 /// A folder of this test binary, which is removed when the binary has ended, even by a signal that it cannot take.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    #[allow(clippy::zombie_processes, reason = "it outlives this program on purpose")]
     FOLDER.get_or_init(|| {
         let folder = tempfile::Builder::new().prefix("dragonfork-cluster-").tempdir().expect("it can be made").keep();
         // The pipe ends with this program. Programs that die with it may still write for a moment.

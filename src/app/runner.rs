@@ -219,6 +219,10 @@ async fn tell(mut snapshot: watch::Receiver<Arc<Snapshot>>, gateway: gateway::Ha
     let (mut told, mut announced) = (None, None);
     while snapshot.changed().await.is_ok() {
         let now = snapshot.borrow_and_update().clone();
+        if told.is_none() && now.processes.is_empty() && now.problems.is_empty() {
+            // The directory was not read yet, and what the program before this one showed still holds.
+            continue;
+        }
         if let Some(announcement) = announcement(&now)
             && announced.as_ref() != Some(&announcement)
         {

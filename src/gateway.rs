@@ -216,8 +216,7 @@ impl Gateway {
         let (media, mut threads) = media::start(threads, &port, &totals, &events)?;
         let (control, waker) = control::Control::new(
             config,
-            (port, datagrams, tcp),
-            spare,
+            (port, datagrams, tcp, spare),
             &announced,
             inbox,
             events,

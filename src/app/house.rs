@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,9 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 /// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
 pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
+/// What FFmpegs are seen to do.
+pub type Runs = UnboundedReceiver<(Key, runner::Event)>;
+
 /// What plays what FFmpeg sends.
 pub enum Playing {
     /// Nothing.
@@ -51,7 +54,7 @@ pub struct Parts {
     /// The manifest directory, and that of the values of Secrets.
     pub directories: (PathBuf, PathBuf),
     /// What starts FFmpeg, and what it tells.
-    pub ffmpeg: (Arc<Runner>, UnboundedReceiver<(Key, runner::Event)>),
+    pub ffmpeg: (Arc<Runner>, Runs),
     /// Runs of a process whose reports are kept beside that of the newest.
     pub history: usize,
     /// The filesystems, and what they tell.
@@ -88,7 +91,7 @@ pub struct House {
 struct News {
     changes: UnboundedReceiver<Change>,
     observations: UnboundedReceiver<Observation>,
-    runs: UnboundedReceiver<(Key, runner::Event)>,
+    runs: Runs,
     gateway: UnboundedReceiver<gateway::Event>,
     storage: UnboundedReceiver<storage::Event>,
     asks: UnboundedReceiver<Ask>,
@@ -282,9 +285,7 @@ impl House {
 }
 
 /// What starts FFmpeg, and what it tells; the disk directory is made where it is missing.
-pub fn ffmpeg(
-    config: &args::Ffmpeg,
-) -> anyhow::Result<(PathBuf, Arc<Runner>, UnboundedReceiver<(Key, runner::Event)>)> {
+pub fn ffmpeg(config: &args::Ffmpeg) -> anyhow::Result<(PathBuf, Arc<Runner>, Runs)> {
     let args::Ffmpeg { ffmpeg_binary, ffmpeg_log_max_lines, ffmpeg_log_max_history: _, storage_disk_dir } = config;
     let directory = disk_directory(storage_disk_dir)?;
     let settings = runner::Settings {
@@ -293,7 +294,7 @@ pub fn ffmpeg(
         environment: environment(std::env::vars_os()),
         log_lines: *ffmpeg_log_max_lines,
     };
-    let (events, runs): (UnboundedSender<_>, _) = unbounded_channel();
+    let (events, runs) = unbounded_channel();
     Ok((directory, Arc::new(Runner::new(settings, events)?), runs))
 }
 

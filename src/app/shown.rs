@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::controller::{Exec, Live, Order, Origin, Problem, Process, Reports, Snapshot};
-use crate::crd::{RestreamProcess, RestreamProcessStatus};
+use crate::crd::{Exposure, ExposureType, RestreamProcess, RestreamProcessStatus};
 use crate::gateway::Announcement;
 use crate::plan::process_id;
 
@@ -79,7 +79,6 @@ impl Shown {
 /// What viewers of the processes are to be told, as far as the manifests say it. Where the cluster makes the gateway
 /// reachable that is what stands there and nothing else.
 pub fn announcement(snapshot: &Snapshot) -> Option<Announcement> {
-    use crate::crd::{Exposure, ExposureType};
     let webrtc = snapshot.processes.values().find_map(|process| process.manifest.spec.webrtc.as_ref())?;
     let Some(Exposure { kind, port, announce, load_balancer_class: _, annotations: _ }) = &webrtc.exposure else {
         return Some(Announcement::of(&[]));

@@ -18,6 +18,7 @@ use super::worker::{RULES, Rules, SHOWN, read};
 use crate::args;
 use crate::controller::Snapshot;
 use crate::core::Events;
+use crate::crd::RestreamProcess;
 use crate::gateway::{Door, Gateway, Handle, Note};
 use crate::http::{self, Auth};
 use crate::plan::Key;
@@ -150,7 +151,7 @@ impl Front {
 
     fn show(&mut self, shown: Shown) {
         let snapshot = shown.into_snapshot();
-        let is_playable = |manifest: &crate::crd::RestreamProcess| {
+        let is_playable = |manifest: &RestreamProcess| {
             !manifest.spec.suspend && manifest.spec.webrtc.as_ref().is_some_and(|webrtc| webrtc.enabled)
         };
         let processes = snapshot.processes.iter().filter(|(_, process)| is_playable(&process.manifest));

@@ -112,22 +112,36 @@ struct Choice {
     is_handed: bool,
 }
 
+/// What becomes of what is mounted.
+#[derive(Debug, PartialEq, Eq)]
+enum Mounted {
+    /// It is as it was.
+    Same,
+    /// It is older than what was handed over.
+    Older,
+    /// It holds from now on.
+    Holds,
+}
+
 impl Choice {
     fn new(mounted: Configuration) -> Self {
         Self { holds: mounted.clone(), mounted, is_handed: false }
     }
 
-    /// Takes what is mounted; whether another configuration holds now.
-    fn handle_mounted(&mut self, mounted: Configuration) -> bool {
+    fn handle_mounted(&mut self, mounted: Configuration) -> Mounted {
         if self.mounted == mounted {
-            return false;
+            return Mounted::Same;
         }
         self.mounted = mounted.clone();
         if self.is_handed && generation(&mounted) < generation(&self.holds) {
-            return false;
+            return Mounted::Older;
         }
         self.is_handed = false;
-        std::mem::replace(&mut self.holds, mounted) != self.holds
+        if self.holds == mounted {
+            return Mounted::Same;
+        }
+        self.holds = mounted;
+        Mounted::Holds
     }
 
     fn handle_put(&mut self, configuration: Configuration) {
@@ -215,14 +229,10 @@ impl Configured {
         match read(&self.mount) {
             Ok(mounted) => {
                 self.complaint.clear();
-                if self.choice.handle_mounted(mounted) {
-                    match check(&self.choice.holds, &self.process) {
-                        Ok(_) => tracing::info!("the mounted configuration has changed"),
-                        Err(reasons) => tracing::warn!(?reasons, "the mounted configuration is not good"),
-                    }
-                    if let Err(error) = self.apply(hand, gateway).await {
-                        tracing::error!(%error, "the manifest cannot be put into its place");
-                    }
+                match self.choice.handle_mounted(mounted) {
+                    Mounted::Same => {}
+                    Mounted::Older => tracing::info!("the mounted configuration is older than the one that holds"),
+                    Mounted::Holds => self.take_mounted(hand, gateway).await,
                 }
             }
             Err(error) if error.to_string() != self.complaint => {
@@ -230,6 +240,16 @@ impl Configured {
                 tracing::warn!(%error, "the mounted configuration cannot be read; the last one stays");
             }
             Err(_) => {}
+        }
+    }
+
+    async fn take_mounted(&mut self, hand: &Hand, gateway: &gateway::Handle) {
+        match check(&self.choice.holds, &self.process) {
+            Ok(_) => tracing::info!("the mounted configuration has changed"),
+            Err(reasons) => tracing::warn!(?reasons, "the mounted configuration is not good"),
+        }
+        if let Err(error) = self.apply(hand, gateway).await {
+            tracing::error!(%error, "the manifest cannot be put into its place");
         }
     }
 
@@ -294,15 +314,15 @@ mod tests {
         let [first, second, third] = [1, 2, 3].map(|generation| configuration(generation, "x"));
         let mut choice = Choice::new(first.clone());
         choice.handle_put(third.clone());
-        assert!(!choice.handle_mounted(first), "nothing has changed there");
-        assert!(!choice.handle_mounted(second), "it is older");
+        assert_eq!(choice.handle_mounted(first), Mounted::Same, "nothing has changed there");
+        assert_eq!(choice.handle_mounted(second), Mounted::Older);
         assert_eq!(choice.holds, third);
-        assert!(!choice.handle_mounted(third.clone()), "it is the same");
+        assert_eq!(choice.handle_mounted(third.clone()), Mounted::Same, "it holds already");
         let again = configuration(3, "y");
-        assert!(choice.handle_mounted(again.clone()), "the generation is not older");
+        assert_eq!(choice.handle_mounted(again.clone()), Mounted::Holds, "the generation is not older");
         assert_eq!(choice.holds, again);
         let older = configuration(1, "z");
-        assert!(choice.handle_mounted(older), "nothing was handed over since");
+        assert_eq!(choice.handle_mounted(older), Mounted::Holds, "nothing was handed over since");
     }
 
     #[test]

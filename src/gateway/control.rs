@@ -147,8 +147,7 @@ impl Control {
     /// Over bound ports; and the waker for the inbox.
     pub fn new(
         config: &Config,
-        (port, mut datagrams, mut tcp): (Arc<Port>, Datagrams, Option<Tcp>),
-        spare: Option<Legs>,
+        (port, mut datagrams, mut tcp, spare): (Arc<Port>, Datagrams, Option<Tcp>, Option<Legs>),
         announced: &[SocketAddr],
         inbox: Receiver<Command>,
         events: UnboundedSender<Event>,

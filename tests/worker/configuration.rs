@@ -49,7 +49,6 @@ async fn settings_change_in_both_programs_at_once() {
     let former = pod.token("*", &["read", "play", "write"]);
     pod.settings.ice_servers = vec!["stun:stun.example.com:3478".into()];
     pod.put().await;
-    crate::child::until("players are told of the ICE server", || true).await;
     let deadline = std::time::Instant::now() + crate::child::PATIENCE;
     loop {
         let answer = pod.offer_as_viewer().await;
@@ -107,8 +106,7 @@ async fn what_was_handed_over_holds_until_something_newer_is_mounted() {
     pod.until("generation 3 runs", |status| status.observed_generation == Some(3)).await;
     let handed = pod.configuration().digest();
     pod.mount(&film(192), 2);
-    // Mounts are looked at every two seconds.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    crate::child::until("the mount is looked at", || pod.runner.log().contains("is older than")).await;
     assert_eq!(pod.report().await.configuration, handed, "an older one was mounted");
     let mounted = pod.mount(&film(192), 4);
     pod.until("generation 4 runs", |status| status.observed_generation == Some(4)).await;

@@ -52,7 +52,8 @@ async fn the_first_process_of_a_container_leaves_no_zombies() {
     pod.put_manifest(film(160)).await;
     pod.ffmpeg_with("size=160x90").await;
     pod.until_playback("Playing").await;
-    let zombies = || descendants(pod.runner.id()).into_iter().filter(|id| !is_alive(*id)).count();
+    let runner = pod.runner.id();
+    let zombies = || descendants(runner).into_iter().filter(|id| !is_alive(*id)).count();
     until("every child that has ended is reaped", || zombies() == 0).await;
     pod.put_manifest(film(320)).await;
     pod.until("the former FFmpeg has ended", |status| status.observed_generation == Some(3)).await;

@@ -44,7 +44,7 @@ pub enum Change {
 }
 
 /// A manifest that could not be read or was refused.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
     /// Where it stands.
     pub origin: String,

@@ -17,6 +17,7 @@ mod schema;
 mod spec;
 mod status;
 mod suggest;
+mod words;
 mod yaml;
 
 pub use definition::crd_yaml;

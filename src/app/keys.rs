@@ -6,18 +6,20 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use crate::http::token::{Grant, KeySigner, Purpose, Scope, Words};
+use crate::http::token::{Grant, ISSUER, KeyPair, Purpose, Scope, Signer, Words};
 use crate::source::{self, Place};
 
 /// Name of the file within the directory of what the program must remember.
 const FILE: &str = "signing-key.pem";
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
+/// `aud` of the tokens: whoever runs processes of the cluster.
+pub const AUDIENCE: &str = "dragonfork-worker";
 /// How long a token for a worker is good.
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
 
@@ -72,14 +74,21 @@ impl Keys {
         json!({ "keys": [key] }).to_string()
     }
 
+    /// What makes and verifies tokens with it.
+    pub fn signer(&self) -> Signer {
+        let Self { private, id, public } = self;
+        Signer::of_key(&KeyPair { private, public, id, issuer: ISSUER, audience: AUDIENCE })
+            .expect("the key was one of Ed25519 when it was read")
+    }
+
     /// What makes tokens that open the worker of one process.
-    pub fn mint(&self, issuer: &str, audience: &str) -> Arc<dyn Fn(&str) -> String + Send + Sync> {
-        let signer = KeySigner::new(&self.private, &self.id, issuer, audience);
+    pub fn mint(&self) -> Arc<dyn Fn(&str) -> String + Send + Sync> {
+        let signer = self.signer();
         Arc::new(move |process| {
             let actions = ["read", "play", "write"].map(str::to_owned).to_vec();
             let scope = Scope { process: Some(Words::One(process.to_owned())), action: Some(Words::Many(actions)) };
             let grant = Grant { subject: "operator", purpose: Purpose::Access, lifetime: LIFETIME, scope };
-            signer.mint(&grant, SystemTime::now()).expect("the key was one of Ed25519 when it was read")
+            signer.mint(&grant, SystemTime::now())
         })
     }
 }
@@ -120,16 +129,17 @@ mod tests {
     fn a_token_is_verified_with_the_public_key_and_opens_one_process() {
         let directory = tempfile::tempdir().expect("a directory");
         let keys = Keys::load(None, directory.path()).expect("it is made");
-        let token = keys.mint("us", "workers")("default.cam");
+        let token = keys.mint()("default.cam");
         let set: JwkSet = serde_json::from_str(&keys.jwks()).expect("it is a JWKS");
         let id = decode_header(&token).expect("it has a header").kid.expect("it names its key");
         let key = DecodingKey::from_jwk(set.find(&id).expect("the key is in the set")).expect("it is a key");
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&["us"]);
-        validation.set_audience(&["workers"]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
         let claims = decode::<serde_json::Value>(&token, &key, &validation).expect("it is verified").claims;
         assert_eq!((&claims["sub"], &claims["process"]), (&"operator".into(), &"default.cam".into()));
         assert_eq!(claims["action"], json!(["read", "play", "write"]));
+        keys.signer().verify(&token, Purpose::Access).expect("who makes it verifies it");
     }
 
     #[test]

@@ -1,26 +1,27 @@
 //! Operator mode: processes of a cluster, each in a worker Pod of its own.
 
+mod api;
 mod health;
 
 use anyhow::{Context, bail};
 use kube::Config;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::VERSION;
-use super::keys::Keys;
+use super::house::greet;
+use super::keys::{AUDIENCE, Keys};
 use super::listen::{Signals, listen};
 use crate::args;
+use crate::core::Events;
 use crate::crd::Resources;
 use crate::http::{self, token::ISSUER};
-use crate::operator::{Election, Figures, Operator, Settings, counted};
+use crate::operator::{Election, Figures, Operator, Settings, Term, counted};
 use crate::workload;
 
-/// `aud` of the tokens for workers.
-const AUDIENCE: &str = "dragonfork-worker";
-
-/// Runs until SIGINT or SIGTERM, or until another operator leads.
-pub async fn operator(config: args::Operator) -> anyhow::Result<()> {
-    tracing::info!(application = "dragonfork", version = VERSION, "the operator starts");
+/// Runs until SIGINT or SIGTERM, or until another operator leads; `events` are what is logged meanwhile.
+pub async fn operator(config: args::Operator, events: Events) -> anyhow::Result<()> {
+    greet("operator");
     let mut signals = Signals::new()?;
     let keys = Keys::load(config.signing_key.as_deref(), &config.db_dir)?;
     let cluster =
@@ -29,65 +30,55 @@ pub async fn operator(config: args::Operator) -> anyhow::Result<()> {
     let identity = identity();
     let settings = settings(&config, &keys, identity.clone());
     let operator = Operator::new(counted(cluster.clone(), &figures)?, settings, figures.clone());
-    let health = health::Health::new(operator.clone());
+    let (interface, shower) = api::api(&config, &keys, operator.clone(), events)?;
+    let routes = health::routes(operator.clone()).merge(interface);
     let (listener, shutdown) = (listen(config.address)?, CancellationToken::new());
-    let http = tokio::spawn(http::serve(listener, health.router(), shutdown.clone()));
-    let ended = tokio::select! {
+    let http = tokio::spawn(http::serve(listener, routes, shutdown.clone()));
+    let election = match config.leader_election {
+        true => Some(Election::new(cluster.clone(), cluster.default_namespace, identity, figures)?),
+        false => None,
+    };
+    let (leads, lead) = oneshot::channel();
+    let mut term = None;
+    let outcome = tokio::select! {
+        Err(ended) = operator.run(told(lead)) => Err(ended.into()),
+        () = shower.run() => Err(anyhow::anyhow!("what is shown is renewed no more")),
+        outcome = hold(election, leads, &mut term) => outcome,
         signal = signals.recv() => {
             tracing::info!(signal, "ending");
-            Ok(None)
+            Ok(())
         }
-        term = lead(&config, cluster, identity, figures) => term.map(Some),
     };
-    let outcome = match ended {
-        Ok(Some(term)) => work(&operator, term, &health, signals).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
+    if let Some(term) = term {
+        term.release().await;
+    }
     shutdown.cancel();
     let _ = http.await;
     tracing::info!("ended");
     outcome
 }
 
-/// The lead, where there has to be one.
-async fn lead(
-    config: &args::Operator,
-    cluster: Config,
-    identity: String,
-    figures: Figures,
-) -> anyhow::Result<Option<crate::operator::Term>> {
-    if !config.leader_election {
-        return Ok(None);
+/// Waits until it leads; who is not told never does.
+async fn told(lead: oneshot::Receiver<()>) {
+    if lead.await.is_err() {
+        std::future::pending().await
     }
-    let namespace = cluster.default_namespace.clone();
-    Ok(Some(Election::new(cluster, namespace, identity, figures)?.win().await))
 }
 
-async fn work(
-    operator: &Operator,
-    term: Option<crate::operator::Term>,
-    health: &health::Health,
-    mut signals: Signals,
-) -> anyhow::Result<()> {
-    health.leads();
-    let Some(mut term) = term else {
-        return tokio::select! {
-            Err(ended) = operator.run() => Err(ended.into()),
-            signal = signals.recv() => { tracing::info!(signal, "ending"); Ok(()) }
-        };
+/// Waits for the lead, tells of it, and returns when it is lost; without an election never.
+async fn hold(election: Option<Election>, leads: oneshot::Sender<()>, term: &mut Option<Term>) -> anyhow::Result<()> {
+    let term = match election {
+        Some(election) => Some(term.insert(election.win().await)),
+        None => None,
     };
-    let outcome = tokio::select! {
-        Err(ended) = operator.run() => Err(ended.into()),
-        // Another operator may write from now on, so nothing here does any more.
-        () = term.lost() => bail!("the lead is lost: the Lease could not be renewed in time, or another operator has it"),
-        signal = signals.recv() => {
-            tracing::info!(signal, "ending");
-            Ok(())
-        }
-    };
-    term.release().await;
-    outcome
+    // The operator has ended where nobody is told, and so will this.
+    let _ = leads.send(());
+    match term {
+        Some(term) => term.lost().await,
+        None => std::future::pending().await,
+    }
+    // Another operator may write from now on, so nothing here does any more.
+    bail!("the lead is lost: the Lease could not be renewed in time, or another operator has it")
 }
 
 /// Of this run alone: an operator that was killed and started again in the same Pod is another one.
@@ -126,6 +117,6 @@ fn settings(config: &args::Operator, keys: &Keys, identity: String) -> Settings 
         concurrency: config.concurrency.into(),
         worker_port: config.worker_port,
         identity,
-        mint: keys.mint(ISSUER, AUDIENCE),
+        mint: keys.mint(),
     }
 }

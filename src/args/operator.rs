@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::{LogFormat, LogLevel, ice_server, listen_address, not_empty, viewers};
+use super::{Logging, ice_server, listen_address, not_empty, viewers};
 use crate::crd::{ExposureType, GatewayRef, HttpType};
 
 /// Configuration of `dragonfork operator`.
 #[derive(Debug, Args)]
 pub struct Operator {
-    /// Address of health, readiness and figures.
+    /// Address of the HTTP interface, of health, readiness and figures.
     #[arg(long, env = "CORE_ADDRESS", default_value = ":8080", value_parser = listen_address)]
     pub address: SocketAddr,
     /// Comma list of namespaces whose processes are looked after; default: all.
@@ -71,15 +71,21 @@ pub struct Operator {
     /// Viewers of one process whose manifest says nothing.
     #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", default_value_t = 8, value_parser = viewers(), value_name = "N")]
     pub webrtc_max_viewers_per_stream: u32,
-    /// Workers ask players for a token.
+    /// Name to log in with; default: `admin`.
+    #[arg(long, env = "CORE_API_AUTH_USERNAME", value_parser = not_empty)]
+    pub api_auth_username: Option<String>,
+    /// Password to log in with; default: one that is made and stored at the first start.
+    #[arg(long, env = "CORE_API_AUTH_PASSWORD", hide_env_values = true, value_parser = not_empty)]
+    pub api_auth_password: Option<String>,
+    /// File with the password, such as one of a mounted Secret; it wins over the password itself.
+    #[arg(long, env = "CORE_API_AUTH_PASSWORD_FILE", value_name = "PATH")]
+    pub api_auth_password_file: Option<PathBuf>,
+    /// The API and the workers ask for a token.
     #[arg(long, env = "CORE_API_AUTH_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub api_auth_enable: bool,
-    /// How much is logged to standard error.
-    #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
-    pub log_level: LogLevel,
-    /// How it is logged.
-    #[arg(long, env = "CORE_LOG_FORMAT", default_value = "json")]
-    pub log_format: LogFormat,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// When an image is pulled.

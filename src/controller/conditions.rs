@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::Entry;
 use super::machine::Playback;
-use crate::crd::State;
+use crate::crd::{Exposure, ExposureType, State};
 use crate::plan::{LegAction, LegChoice, Referent};
 use crate::process::{Cause, Exit, Fault, Stalled, Stalls};
 
@@ -24,6 +24,12 @@ const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_M
 /// Why nobody can watch any more.
 const GATEWAY_ENDED: &str = "the WebRTC gateway has ended by a fault of this program, which its log tells; other outputs go \
                              on. Start the program again to have it back";
+/// Why nobody can watch for the moment.
+const GATEWAY_NOT_READY: &str =
+    "the WebRTC gateway of the Pod does not answer; Kubernetes starts it again where it has ended";
+/// Why nobody could reach the gateway.
+const NO_ADDRESS: &str = "no address is known that viewers could reach: the cluster has given none yet, and the manifest \
+                          names none (webrtc.exposure.announce)";
 /// What is said of an obstacle where FFmpeg runs.
 const GOES_ON: &str = "; the last version that was accepted goes on";
 
@@ -190,11 +196,17 @@ fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, Strin
     if playback.ended {
         return Some(("GatewayEnded", GATEWAY_ENDED.into()));
     }
+    if playback.away {
+        return Some(("GatewayNotReady", GATEWAY_NOT_READY.into()));
+    }
     if let Some(reason) = &seen.egress_failed {
         return Some(("PortAllocationFailed", reason.clone()));
     }
     if entry.plan.is_none() {
         return Some(("NotRunning", "the process is not running".into()));
+    }
+    if playback.exposed && waits_for_address(entry) {
+        return Some(("WaitingForAddress", NO_ADDRESS.into()));
     }
     let Some(LegChoice { video, audio }) = &seen.legs else {
         return Some(("NotRunning", "FFmpeg has not been started yet".into()));
@@ -210,4 +222,13 @@ fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, Strin
         (false, false) => return None,
     };
     Some(("WaitingForMedia", format!("{missing} from FFmpeg")))
+}
+
+/// The cluster is to make the gateway reachable, and has not said where.
+fn waits_for_address(entry: &Entry) -> bool {
+    let exposure = entry.manifest.spec.webrtc.as_ref().and_then(|webrtc| webrtc.exposure.as_ref());
+    exposure.is_some_and(|Exposure { kind, announce, .. }| match kind {
+        Some(ExposureType::NodePort | ExposureType::HostPort | ExposureType::LoadBalancer) => announce.is_empty(),
+        Some(ExposureType::HostNetwork | ExposureType::Relay | ExposureType::ClusterOnly) | None => false,
+    })
 }

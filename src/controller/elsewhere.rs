@@ -12,7 +12,7 @@ use crate::plan::process_id;
 impl Process {
     /// A process of which the object alone is known: what runs of it is seen by somebody else. Of an object that says
     /// nothing of its time it is `now`.
-    pub fn elsewhere(object: &RestreamProcess, now: Timestamp) -> Self {
+    pub fn elsewhere(object: &Arc<RestreamProcess>, now: Timestamp) -> Self {
         let status = object.status.clone().unwrap_or_default();
         let created = object.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
         let running = status.conditions.iter().find(|condition| condition.type_ == "StreamRunning");
@@ -26,7 +26,7 @@ impl Process {
             refused: refused.map(|condition| condition.message.clone()).collect(),
             live: Live { order, exec: exec(status.state), ..Live::new(since) },
             status,
-            manifest: Arc::new(RestreamProcess { status: None, ..object.clone() }),
+            manifest: object.clone(),
             log: Arc::default(),
             reports: Reports::default(),
             ends: BTreeMap::new(),
@@ -75,7 +75,7 @@ mod tests {
             ]},
         });
         let object: RestreamProcess = serde_json::from_value(object).expect("it is one");
-        let process = Process::elsewhere(&object, Timestamp::UNIX_EPOCH);
+        let process = Process::elsewhere(&Arc::new(object), Timestamp::UNIX_EPOCH);
         assert_eq!((process.key.as_str(), process.origin.0.as_str()), ("studio.cam", "studio/cam"));
         assert_eq!((process.live.exec, process.live.order), (Exec::Running, Order::Start));
         assert_eq!(process.state_since - process.created_at, 60);

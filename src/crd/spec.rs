@@ -348,7 +348,7 @@ pub struct Exposure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer_class: Option<String>,
     /// Annotations of the Service of the media port, which many load balancers are configured with.
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     #[serde(default)]
     pub annotations: BTreeMap<String, Text>,
 }
@@ -387,7 +387,7 @@ pub struct Http {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_ref: Option<GatewayRef>,
     /// Annotations of the Ingress or HTTPRoute. None is needed.
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     #[serde(default)]
     pub annotations: BTreeMap<String, Text>,
 }
@@ -432,11 +432,11 @@ pub struct Runner {
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// What it is promised.
-    #[schemars(length(max = 16))]
+    #[schemars(extend("maxProperties" = 16))]
     #[serde(default)]
     pub requests: BTreeMap<String, Amount>,
     /// What it may use at most.
-    #[schemars(length(max = 16))]
+    #[schemars(extend("maxProperties" = 16))]
     #[serde(default)]
     pub limits: BTreeMap<String, Amount>,
 }

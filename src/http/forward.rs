@@ -49,7 +49,7 @@ const READ_ONLY: &str = "this is the operator of a cluster: processes are writte
 
 /// Where the worker of a process answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Worker {
+pub struct WorkerAddresses {
     /// Its status and API.
     pub status: SocketAddr,
     /// WHEP.
@@ -57,7 +57,7 @@ pub struct Worker {
 }
 
 /// The workers of all processes that have one.
-pub type Workers = watch::Receiver<Arc<BTreeMap<Key, Worker>>>;
+pub type Workers = watch::Receiver<Arc<BTreeMap<Key, WorkerAddresses>>>;
 
 /// The way to the workers.
 pub struct Forward {
@@ -123,7 +123,12 @@ fn target(path: &str) -> Option<(Key, Wanted)> {
     (!id.is_empty()).then(|| (Key::new(id), wanted))
 }
 
-async fn pass(forward: &Forward, worker: Worker, wanted: &Wanted, request: Request) -> Result<Response, Problem> {
+async fn pass(
+    forward: &Forward,
+    worker: WorkerAddresses,
+    wanted: &Wanted,
+    request: Request,
+) -> Result<Response, Problem> {
     let address = match wanted {
         Wanted::Status => worker.status,
         Wanted::Whep => worker.whep,

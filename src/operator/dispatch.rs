@@ -63,6 +63,11 @@ impl Operator {
         self.cx.index.shown(self.cx.settings.worker_port)
     }
 
+    /// Another number where [`processes`](Self::processes) has something new.
+    pub fn version(&self) -> u64 {
+        self.cx.index.version()
+    }
+
     /// Whether everything that is there has been listed.
     pub fn is_synced(&self) -> bool {
         *self.synced.borrow()
@@ -83,8 +88,8 @@ impl Operator {
         self.cx.figures.text()
     }
 
-    /// Does its work; returns only when a part ends that must not.
-    pub async fn run(&self) -> Result<Infallible, Ended> {
+    /// Watches, and does its work as soon as it leads; returns only when a part ends that must not.
+    pub async fn run(&self, lead: impl Future<Output = ()>) -> Result<Infallible, Ended> {
         let mut tasks = JoinSet::new();
         let (synced, mut listings) = mpsc::unbounded_channel();
         let count = watch::start(&self.cx, &mut tasks, &synced);
@@ -100,6 +105,10 @@ impl Operator {
         // Before that, what is there would look as if it were missing.
         self.synced.send_replace(true);
         tracing::info!(processes = self.cx.index.keys().len(), "everything is listed, and is looked after");
+        tokio::select! {
+            _ = tasks.join_next() => return Err(Ended("a watch")),
+            () = lead => {}
+        }
         tokio::select! {
             _ = tasks.join_next() => Err(Ended("a watch")),
             () = self.dispatch() => Err(Ended("the dispatcher")),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -31,6 +32,8 @@ pub enum Held {
 #[derive(Default)]
 pub struct Index {
     inner: Mutex<Inner>,
+    /// Changes of what is [`shown`](Self::shown).
+    version: AtomicU64,
 }
 
 #[derive(Default)]
@@ -49,6 +52,15 @@ struct Inner {
 impl Index {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another number where what is [`shown`](Self::shown) has changed.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A process.
@@ -76,6 +88,7 @@ impl Index {
             _ => true,
         };
         inner.processes.insert(key, Held::Process(Arc::new(process)));
+        self.changed();
         differs
     }
 
@@ -90,6 +103,7 @@ impl Index {
         let mut inner = self.inner();
         inner.processes.remove(key);
         inner.states.remove(key);
+        self.changed();
     }
 
     /// Processes that are there and not in a listing of this namespace (all of them: `None`).
@@ -194,6 +208,7 @@ impl Index {
         let differs = inner.pods.get(&key).is_none_or(|before| content(before) != content(&pod));
         inner.pods_of.entry(process.clone()).or_default().insert(key.name.clone());
         inner.pods.insert(key, Arc::new(pod));
+        self.changed();
         differs.then_some(process)
     }
 
@@ -201,6 +216,7 @@ impl Index {
     pub fn remove_pod(&self, key: &Key) -> Option<Key> {
         let mut inner = self.inner();
         let pod = inner.pods.remove(key)?;
+        self.changed();
         let process = process_of(&pod, key)?;
         if let Some(pods) = inner.pods_of.get_mut(&process) {
             pods.remove(&key.name);

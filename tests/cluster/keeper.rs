@@ -15,6 +15,7 @@ pub fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let folder = tempfile::Builder::new().prefix("dragonfork-cluster-").tempdir().expect("it can be made").keep();
         // The pipe ends with this program. Programs that die with it may still write for a moment.
+        #[expect(clippy::zombie_processes, reason = "it outlives this program")]
         let mut shell = Command::new("sh")
             .args(["-c", r#"cat; until rm -rf "$1"; do sleep 0.1; done"#, "sh"])
             .arg(&folder)

@@ -6,9 +6,15 @@
 #[path = "../support/child.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod child;
+#[path = "../support/chromium.rs"]
+mod chromium;
 mod keeper;
 mod plane;
+mod pod;
 mod programs;
+#[path = "../e2e/tools.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod tools;
 
 mod away;
 mod definition;
@@ -21,3 +27,5 @@ mod operator_quiet;
 mod operator_workers;
 mod orphans;
 mod parity;
+mod values;
+mod worker;

@@ -24,6 +24,9 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Makes an operator work without being elected.
 pub const ALONE: (&str, &str) = ("CORE_OPERATOR_LEADER_ELECTION", "false");
 
+const USERNAME: &str = "admin";
+const PASSWORD: &str = "hunter22";
+
 /// A running operator, which ends with this value.
 pub struct Operator {
     pub child: Child,
@@ -53,7 +56,10 @@ impl Operator {
             .env("CORE_OPERATOR_IMAGE", "registry.example/dragonfork:1")
             .env("CORE_ADDRESS", format!("127.0.0.1:{port}"))
             .env("CORE_DB_DIR", folder.path().join("config"))
+            .env("CORE_API_AUTH_USERNAME", USERNAME)
+            .env("CORE_API_AUTH_PASSWORD", PASSWORD)
             .env("CORE_LOG_LEVEL", "debug")
+            .env("CORE_LOG_FORMAT", "json")
             .envs(variables.iter().copied());
         let child = keeper::start("operator", command, folder.path());
         Self { child, folder, port }
@@ -72,6 +78,19 @@ impl Operator {
     async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// Where its interface is.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A token of who may log in.
+    pub async fn token(&self) -> String {
+        let login = json!({"username": USERNAME, "password": PASSWORD});
+        let request = reqwest::Client::new().post(format!("{}/api/login", self.origin())).json(&login);
+        let tokens: Value = request.send().await.expect("it answers").json().await.expect("JSON");
+        tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
     }
 
     /// Waits until it knows what is there.

@@ -181,9 +181,11 @@ impl Plane {
     }
 
     async fn start_kwok(&self, own: &Own) -> Child {
+        let stages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/node.yaml");
         let mut kwok = Command::new(own.programs.join(KWOK));
         kwok.env("KWOK_WORKDIR", &own.folder).args([
             &format!("--kubeconfig={}", self.kubeconfig.display()),
+            &format!("--config={}", stages.display()),
             "--manage-all-nodes",
             "--cidr=10.244.0.1/16",
             "--node-ip=127.0.0.1",

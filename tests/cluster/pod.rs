@@ -85,7 +85,10 @@ impl LocalPod {
         command.args(["--", "/opt/dragonfork"]).args(words);
         let security = self.spec.security_context.as_ref().expect("it has one");
         let (user, group) = (security.run_as_user.expect("it is said"), security.run_as_group.expect("it is said"));
-        command.env_clear().env("CONTAINER_USER", format!("{user}:{group}")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .env_clear()
+            .env("CONTAINER_USER", format!("{user}:{group}"))
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         for variable in container.env.iter().flatten() {
             command.env(&variable.name, variable.value.as_deref().expect("the operator writes values alone"));
         }

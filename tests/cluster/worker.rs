@@ -11,7 +11,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
-use crate::operator::Operator;
+use crate::operator_program::Operator;
 use crate::plane::{With, shared, wait_for};
 use crate::pod::{LocalPod, can_be_made};
 use crate::tools::{here, python};
@@ -87,14 +87,12 @@ async fn a_process_that_is_applied_plays_in_a_browser_in_aiortc_and_through_the_
     plane.define().await;
     let namespace = plane.namespace().await;
     let client = plane.client().await;
-    let operator = Operator::start(plane, &namespace.name).await;
+    let operator = Operator::start(plane, &namespace.name);
+    operator.ready().await;
     let processes: Api<RestreamProcess> = Api::namespaced(client.clone(), &namespace.name);
     processes.create(&PostParams::default(), &test_picture()).await.expect("it is admitted");
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace.name);
-    wait_for("the Deployment", deployments, "picture", kube::runtime::conditions::is_deployment_completed().or(
-        |deployment: Option<&Deployment>| deployment.is_some(),
-    ))
-    .await;
+    wait_for("the Deployment", deployments, "picture", |deployment: Option<&Deployment>| deployment.is_some()).await;
     let mut pod = run_pod(&client, &namespace.name, "picture").await;
     wait_for("the process is ready", processes.clone(), "picture", |process: Option<&RestreamProcess>| {
         is(process, "Ready", "True")
@@ -111,7 +109,8 @@ async fn a_process_that_is_applied_plays_in_a_browser_in_aiortc_and_through_the_
     let browser = Chromium::start(&["--autoplay-policy=no-user-gesture-required"]).await;
     let page = format!("http://{}:8080/?url={direct}&token={token}", pod.address());
     browser.client.goto(&page).await.expect("the page opens");
-    let frames = "const video = document.querySelector('video'); return video?.getVideoPlaybackQuality().totalVideoFrames";
+    let frames =
+        "const video = document.querySelector('video'); return video?.getVideoPlaybackQuality().totalVideoFrames";
     let deadline = Instant::now() + PATIENCE;
     loop {
         let seen = browser.client.execute(frames, Vec::new()).await.expect("the page answers");
@@ -145,7 +144,8 @@ async fn a_process_that_is_applied_plays_in_a_browser_in_aiortc_and_through_the_
         assert!(Instant::now() < deadline, "FFmpeg starts anew without a new Pod: {}", pod.log("runner"));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let before = browser.client.execute(frames, Vec::new()).await.expect("the page answers").as_u64().unwrap_or_default();
+    let before =
+        browser.client.execute(frames, Vec::new()).await.expect("the page answers").as_u64().unwrap_or_default();
     let deadline = Instant::now() + PATIENCE;
     while browser.client.execute(frames, Vec::new()).await.expect("the page answers").as_u64() < Some(before + 60) {
         assert!(Instant::now() < deadline, "the browser goes on: {}", pod.log("whep"));

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::failure::Trouble;
 use super::key::Key;
+use super::known;
 use super::notices::{Notice, notices};
 use crate::crd::{API_VERSION, KIND, RestreamProcess, RestreamProcessStatus};
 
@@ -31,7 +32,12 @@ pub async fn record(
     status: RestreamProcessStatus,
 ) -> Result<Option<Duration>, Trouble> {
     let before = process.status.as_ref();
-    if before.is_some_and(|before| essence(before) == essence(&status)) {
+    let essence_now = essence(&status);
+    let version = known::version(&process.metadata);
+    let is_kept = cx.index.with_state(key, |state| {
+        state.status_kept.as_ref().is_some_and(|(kept, of)| *of == version && *kept == essence_now)
+    });
+    if is_kept || before.is_some_and(|before| essence(before) == essence_now) {
         let viewers = |status: &RestreamProcessStatus| status.webrtc.as_ref().map(|webrtc| webrtc.viewers);
         if before.and_then(viewers) == viewers(&status) {
             return Ok(None);
@@ -54,7 +60,12 @@ pub async fn record(
     };
     cx.figures.status_written();
     written.metadata.managed_fields = None;
-    cx.index.with_state(key, |state| state.status_written = Some(Instant::now()));
+    let kept = written.status.as_ref().map(essence);
+    cx.index.with_state(key, |state| {
+        state.status_written = Some(Instant::now());
+        let is_less = kept.as_ref() != Some(&essence_now);
+        state.status_kept = is_less.then(|| (essence_now, known::version(&written.metadata)));
+    });
     cx.index.put_process(written);
     for notice in notices(before, &status) {
         tell(cx, process, notice).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::crd::RestreamProcessStatus;
 use crate::workload::{Configuration, Report};
 
 /// What the worker of a process says.
@@ -35,6 +36,9 @@ pub struct State {
     pub changed: Option<Instant>,
     /// When the status was last written.
     pub status_written: Option<Instant>,
+    /// What was written then, and the version of the process that came of it. The API server may keep less than it is
+    /// given, where its definition of the resource is an older one.
+    pub status_kept: Option<(RestreamProcessStatus, u64)>,
     /// Failures in a row.
     pub failures: u32,
     /// How often foreign parts were replaced, and when last.

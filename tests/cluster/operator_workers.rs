@@ -12,13 +12,13 @@ use dragonfork::crd;
 use dragonfork::workload::{Configuration, Report};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::operator_program::{ALONE, Operator, Space, playable};
-use crate::plane::{With, shared};
+use crate::plane::{With, own};
 
 #[derive(Clone)]
 struct Worker(Arc<Mutex<Inner>>);
@@ -79,6 +79,9 @@ fn running(viewers: i32, frame: i64) -> crd::RestreamProcessStatus {
 /// A Pod of a process as the kubelet would tell of it.
 async fn pod(space: &Space, namespace: &str, process: &str) -> String {
     let pods: Api<Pod> = Api::namespaced(space.client.clone(), namespace);
+    let accounts: Api<ServiceAccount> = Api::namespaced(space.client.clone(), namespace);
+    let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("it is an account");
+    accounts.create(&PostParams::default(), &account).await.expect("an account can be made");
     let template = space.deployments.get(process).await.expect("it is there").spec.template;
     let mut spec = serde_json::to_value(template.spec).expect("it is JSON");
     spec["nodeName"] = "somewhere".into();
@@ -98,7 +101,9 @@ async fn pod(space: &Space, namespace: &str, process: &str) -> String {
 
 #[tokio::test]
 async fn a_worker_is_asked_told_and_shown() {
-    let Some(plane) = shared(With::ApiServer).await else { return };
+    // Where there are controllers, they would look for the node of the Pod.
+    let Some(plane) = own(With::ApiServer).await else { return };
+    let plane = &plane;
     plane.define().await;
     let namespace = plane.namespace().await;
     let space = Space::new(plane, &namespace.name).await;

@@ -57,7 +57,7 @@ async fn bring_up(cx: &Context, key: &Key, process: &RestreamProcess) -> Result<
     let pod = cx.index.pod(key);
     let seen = Seen {
         refused: &refused,
-        reconciled: reconciled.as_ref().map(|()| ()).map_err(|trouble| trouble.failure.clone()),
+        reconciled: reconciled.as_ref().copied().map_err(|trouble| trouble.failure.clone()),
         paused,
         pod: pod.as_deref(),
         surroundings: &surroundings,

@@ -111,11 +111,6 @@ impl Operator {
         lines.filter(|(labels, _)| fits(labels)).filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
     }
 
-    pub async fn text(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").await.expect("it answers");
-        text.lines().filter_map(|line| line.strip_prefix(name)?.parse::<f64>().ok()).sum()
-    }
-
     /// Requests to the API server that ask for a change.
     pub async fn writes(&self) -> f64 {
         self.figure("rest_client_requests_total{", |labels| !labels.contains("method=\"GET\"")).await

@@ -88,12 +88,17 @@ fn identity() -> String {
     format!("{host}-{}", &run[..8])
 }
 
+/// What of a list says something.
+fn filled(list: &[String]) -> Vec<String> {
+    list.iter().filter(|element| !element.is_empty()).cloned().collect()
+}
+
 fn settings(config: &args::Operator, keys: &Keys, identity: String) -> Settings {
     let workload = workload::Config {
         image: config.image.clone(),
         image_pull_policy: config.image_pull_policy.map(|policy| policy.word().to_owned()),
-        image_pull_secrets: config.image_pull_secrets.clone(),
-        allowed_images: config.allowed_images.clone(),
+        image_pull_secrets: filled(&config.image_pull_secrets),
+        allowed_images: filled(&config.allowed_images),
         exposure: config.exposure,
         allowed_exposures: config.allowed_exposures.clone(),
         http: config.http,
@@ -112,7 +117,7 @@ fn settings(config: &args::Operator, keys: &Keys, identity: String) -> Settings 
     };
     Settings {
         workload,
-        namespaces: config.namespaces.clone(),
+        namespaces: filled(&config.namespaces),
         nodes: config.nodes,
         concurrency: config.concurrency.into(),
         worker_port: config.worker_port,

@@ -15,7 +15,7 @@ pub struct Operator {
     #[arg(long, env = "CORE_ADDRESS", default_value = ":8080", value_parser = listen_address)]
     pub address: SocketAddr,
     /// Comma list of namespaces whose processes are looked after; default: all.
-    #[arg(long, env = "CORE_OPERATOR_NAMESPACES", value_delimiter = ',', value_parser = not_empty_name, value_name = "NAME,…")]
+    #[arg(long, env = "CORE_OPERATOR_NAMESPACES", value_delimiter = ',', value_parser = element, value_name = "NAME,…")]
     pub namespaces: Vec<String>,
     /// Read the addresses of nodes, for viewers from outside; needs a ClusterRole.
     #[arg(long, env = "CORE_OPERATOR_NODES", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
@@ -39,10 +39,10 @@ pub struct Operator {
     #[arg(long, env = "CORE_OPERATOR_IMAGE_PULL_POLICY", value_name = "POLICY")]
     pub image_pull_policy: Option<PullPolicy>,
     /// Comma list of Secrets that open the registry, in the namespace of each process.
-    #[arg(long, env = "CORE_OPERATOR_IMAGE_PULL_SECRETS", value_delimiter = ',', value_parser = not_empty_name, value_name = "NAME,…")]
+    #[arg(long, env = "CORE_OPERATOR_IMAGE_PULL_SECRETS", value_delimiter = ',', value_parser = element, value_name = "NAME,…")]
     pub image_pull_secrets: Vec<String>,
     /// Comma list of beginnings of images that a manifest may name; default: every image.
-    #[arg(long, env = "CORE_OPERATOR_ALLOWED_IMAGES", value_delimiter = ',', value_parser = not_empty_name, value_name = "PREFIX,…")]
+    #[arg(long, env = "CORE_OPERATOR_ALLOWED_IMAGES", value_delimiter = ',', value_parser = element, value_name = "PREFIX,…")]
     pub allowed_images: Vec<String>,
     /// How viewers reach the media port, where a manifest says nothing.
     #[arg(long, env = "CORE_OPERATOR_EXPOSURE", default_value = "NodePort", value_parser = exposure, value_name = "TYPE")]
@@ -113,9 +113,9 @@ impl PullPolicy {
     }
 }
 
-/// An element of a list.
-fn not_empty_name(text: &str) -> Result<String, String> {
-    not_empty(text.trim()).map(|text| text.trim().to_owned())
+/// An element of a list. A variable that is set and empty is a list of one empty element.
+fn element(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
 }
 
 fn word<T: serde::de::DeserializeOwned>(text: &str, all: &[&str]) -> Result<T, String> {

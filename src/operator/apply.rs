@@ -157,16 +157,11 @@ async fn mend_foreign(cx: &Context, process: &RestreamProcess, wish: &Wish, chil
     let Some(foreign) = &child.foreign else { return Ok(()) };
     let (most, within) = REPLACEMENTS;
     let key = Key::of(&process.metadata);
-    let is_enough = cx.index.with_state(&key, |state| {
+    let count = cx.index.with_state(&key, |state| {
         let (count, last) = state.replaced;
-        let is_recent = last.is_some_and(|last| last.elapsed() < within);
-        let count = if is_recent { count } else { 0 };
-        if count < most {
-            state.replaced = (count + 1, Some(Instant::now()));
-        }
-        count >= most
+        last.filter(|last| last.elapsed() < within).map_or(0, |_| count)
     });
-    if is_enough {
+    if count >= most {
         let message = format!("{}: somebody adds {foreign} to its Pods again and again", wish.title());
         return Err(Trouble::permanent("ForeignChange", message));
     }
@@ -177,6 +172,7 @@ async fn mend_foreign(cx: &Context, process: &RestreamProcess, wish: &Wish, chil
     live.metadata.managed_fields = None;
     let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
     let replaced = api.replace(&wish.key.name, &parameters, &live).await.map_err(trouble)?;
+    cx.index.with_state(&key, |state| state.replaced = (count + 1, Some(Instant::now())));
     let child = keep(cx, wish.kind, &wish.key, &replaced);
     cx.index.verified(wish.kind, &wish.key, child.applied.digest);
     cx.figures.corrected(wish.kind.word());

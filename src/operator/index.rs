@@ -1,6 +1,6 @@
 //! What is known of the cluster: processes, their objects and Pods, nodes, and what workers say.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,9 @@ use super::known::{self, Child, NodeAddresses};
 use super::state::State;
 use crate::crd::RestreamProcess;
 use crate::workload::Surroundings;
+
+/// Objects that are gone are remembered so far back: the answer to a write may come after the news of the end.
+const REMEMBERED: usize = 256;
 
 /// A process, or what came in its place.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Index {
 struct Inner {
     processes: HashMap<Key, Held>,
     children: HashMap<(Kind, Key), Child>,
+    /// Uids of the objects that went last.
+    gone: VecDeque<String>,
     /// Names of the objects that a process controls.
     owned: HashMap<Key, BTreeSet<(Kind, Arc<str>)>>,
     pods: HashMap<Key, Arc<Pod>>,
@@ -92,6 +97,18 @@ impl Index {
         differs
     }
 
+    /// A process as it was answered to a write, where it is still there.
+    pub fn renew_process(&self, process: RestreamProcess) {
+        let key = Key::of(&process.metadata);
+        let is_there = match self.held(&key) {
+            Some(Held::Process(before)) => before.metadata.uid == process.metadata.uid,
+            _ => false,
+        };
+        if is_there {
+            self.put_process(process);
+        }
+    }
+
     /// A process that cannot be read.
     pub fn put_unreadable(&self, object: InvalidObject) {
         let key = Key::of(&object.metadata);
@@ -126,6 +143,9 @@ impl Index {
     /// An object as the API server has it; the process that has something to do now.
     pub fn put_child(&self, kind: Kind, key: Key, mut child: Child) -> Option<Key> {
         let mut inner = self.inner();
+        if inner.gone.contains(&child.uid) {
+            return None;
+        }
         let owner = child.owner.as_ref().map(|owner| key.beside(&owner.name));
         let before = inner.children.get(&(kind, key.clone()));
         let mut differs = true;
@@ -165,8 +185,12 @@ impl Index {
     /// An object is gone; the process that it belonged to.
     pub fn remove_child(&self, kind: Kind, key: &Key) -> Option<Key> {
         let mut inner = self.inner();
-        let owner = inner.children.remove(&(kind, key.clone()))?.owner?;
-        let owner = key.beside(&owner.name);
+        let child = inner.children.remove(&(kind, key.clone()))?;
+        inner.gone.push_back(child.uid);
+        if inner.gone.len() > REMEMBERED {
+            inner.gone.pop_front();
+        }
+        let owner = key.beside(&child.owner?.name);
         if let Some(owned) = inner.owned.get_mut(&owner) {
             owned.remove(&(kind, key.name.clone()));
             if owned.is_empty() {
@@ -281,9 +305,13 @@ impl Index {
         }
     }
 
-    /// What is remembered of a process.
+    /// What is remembered of a process; of one that is gone nothing is, whatever is done here.
     pub fn with_state<T>(&self, key: &Key, with: impl FnOnce(&mut State) -> T) -> T {
-        with(self.inner().states.entry(key.clone()).or_default())
+        let mut inner = self.inner();
+        match inner.processes.contains_key(key) {
+            true => with(inner.states.entry(key.clone()).or_default()),
+            false => with(&mut State::default()),
+        }
     }
 
     /// Every process that can be read.
@@ -322,4 +350,66 @@ fn process_of(pod: &Pod, key: &Key) -> Option<Key> {
 /// What of an object is not its metadata.
 pub fn body(object: &kube::core::DynamicObject) -> &Value {
     &object.data
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
+
+    use super::*;
+
+    fn child(uid: &str, version: &str, owner: &str) -> Child {
+        let metadata = json!({"uid": uid, "resourceVersion": version, "ownerReferences": [
+            {"apiVersion": "x", "kind": "RestreamProcess", "name": owner, "uid": "p", "controller": true}]});
+        let metadata: ObjectMeta = serde_json::from_value(metadata).expect("it is metadata");
+        Child::of(&metadata, &Value::Null)
+    }
+
+    fn key(name: &str) -> Key {
+        Key::new("n", name)
+    }
+
+    #[test]
+    fn an_object_is_news_for_its_process_once_and_never_in_an_older_version() {
+        let index = Index::default();
+        assert_eq!(index.put_child(Kind::Service, key("s"), child("1", "10", "cam")), Some(key("cam")));
+        assert_eq!(index.put_child(Kind::Service, key("s"), child("1", "11", "cam")), None);
+        assert_eq!(index.put_child(Kind::Service, key("s"), child("1", "9", "other")), None);
+        assert_eq!(index.owned(&key("cam")), [(Kind::Service, "s".into())]);
+        assert_eq!(index.put_child(Kind::Service, key("s"), child("1", "12", "other")), Some(key("other")));
+        assert!(index.owned(&key("cam")).is_empty());
+    }
+
+    #[test]
+    fn an_object_that_is_gone_does_not_come_back_by_the_answer_to_a_write() {
+        let index = Index::default();
+        index.put_child(Kind::ConfigMap, key("cam"), child("1", "10", "cam"));
+        assert_eq!(index.remove_child(Kind::ConfigMap, &key("cam")), Some(key("cam")));
+        assert_eq!(index.put_child(Kind::ConfigMap, key("cam"), child("1", "11", "cam")), None);
+        assert!(index.child(Kind::ConfigMap, &key("cam")).is_none());
+        assert_eq!(index.put_child(Kind::ConfigMap, key("cam"), child("2", "12", "cam")), Some(key("cam")));
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_process_that_is_gone() {
+        let index = Index::default();
+        index.with_state(&key("cam"), |state| state.failures = 7);
+        assert_eq!(index.with_state(&key("cam"), |state| state.failures), 0);
+    }
+
+    #[test]
+    fn of_several_pods_the_newest_that_stays_is_the_one() {
+        let index = Index::default();
+        for (name, created, deleted) in [
+            ("old", "2026-12-01T00:00:00Z", None),
+            ("new", "2026-12-01T00:00:01Z", None),
+            ("ending", "2026-12-01T00:00:02Z", Some("2026-12-01T00:00:03Z")),
+        ] {
+            let pod = json!({"metadata": {"name": name, "namespace": "n", "creationTimestamp": created,
+                "deletionTimestamp": deleted, "labels": {"app.kubernetes.io/instance": "cam"}}});
+            assert!(index.put_pod(serde_json::from_value(pod).expect("it is a Pod")).is_some());
+        }
+        assert_eq!(index.pod(&key("cam")).map(|pod| pod.name_any()), Some("new".into()));
+    }
 }

@@ -66,7 +66,7 @@ pub async fn record(
         let is_less = kept.as_ref() != Some(&essence_now);
         state.status_kept = is_less.then(|| (essence_now, known::version(&written.metadata)));
     });
-    cx.index.put_process(written);
+    cx.index.renew_process(written);
     for notice in notices(before, &status) {
         tell(cx, process, notice).await;
     }

@@ -24,6 +24,7 @@ mod operator_lead;
 mod operator_objects;
 mod operator_program;
 mod operator_quiet;
+mod operator_rights;
 mod operator_workers;
 mod orphans;
 mod parity;

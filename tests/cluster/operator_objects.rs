@@ -1,9 +1,10 @@
 //! What the operator makes of a process, and of what others make of that.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::operator_program::{Operator, Space, playable};
@@ -231,4 +232,27 @@ async fn a_paused_process_is_left_alone() {
     space.change("cam", paused(None)).await;
     space.applied("cam").await;
     assert_eq!(space.deployments.get("cam").await.expect("it is there").spec.replicas, Some(0));
+}
+
+#[tokio::test]
+async fn a_pod_that_the_namespace_does_not_allow_is_told() {
+    let Some(plane) = shared(With::Controllers).await else { return };
+    plane.define().await;
+    let namespace = plane.namespace().await;
+    let space = Space::new(plane, &namespace.name).await;
+    let namespaces: Api<Namespace> = Api::all(space.client.clone());
+    let label = Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
+    namespaces.patch(&namespace.name, &somebody(), &label).await.expect("it can be labelled");
+    let _operator = Operator::start(plane, &namespace.name);
+    let mut process = playable("cam");
+    let exposure = serde_json::from_value(json!({"type": "HostNetwork"})).expect("it is an exposure");
+    process.spec.webrtc.as_mut().expect("it has").exposure = Some(exposure);
+    space.create(&process).await;
+    let condition = space.reason("cam", "Reconciled", "PodSecurityViolation").await;
+    assert!(
+        condition.message.contains("hostNetwork") || condition.message.contains("host namespaces"),
+        "{condition:?}"
+    );
+    space.change("cam", json!({"spec": {"webrtc": {"exposure": {"type": "ClusterOnly"}}}})).await;
+    space.applied("cam").await;
 }

@@ -50,7 +50,7 @@ impl Wanted {
 
 /// The status of a process. Times of transitions are kept from the one that it has.
 pub fn status(process: &RestreamProcess, config: &Config, seen: &Seen<'_>, now: Timestamp) -> RestreamProcessStatus {
-    let generation = process.metadata.generation;
+    let generation = observed_generation(process, seen);
     let reported = seen.report.map(|report| &report.status);
     let mut status = reported.cloned().unwrap_or_else(|| before(process));
     let wanted = conditions(process, config, seen);
@@ -72,6 +72,14 @@ pub fn status(process: &RestreamProcess, config: &Config, seen: &Seen<'_>, now: 
     let old = process.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     status.conditions = wanted.into_iter().map(|wanted| bring(old, wanted, generation, now)).collect();
     status
+}
+
+/// The generation that this status speaks of: while the worker runs an older manifest, that one. So who waits for `Ready`
+/// after a change waits for the change.
+fn observed_generation(process: &RestreamProcess, seen: &Seen<'_>) -> Option<i64> {
+    let is_run = seen.refused.is_empty() && !seen.paused && !process.spec.suspend;
+    let reported = seen.report.filter(|_| is_run).and_then(|report| report.status.observed_generation);
+    reported.or(process.metadata.generation)
 }
 
 /// What lasts of the status while the worker does not answer.

@@ -321,3 +321,21 @@ fn what_is_paused_suspended_or_refused_says_so_first() {
     let refused = Seen { refused: &refused, ..seen(&surroundings, None, None) };
     assert!(is(&shown(&process(PLAYED), &refused), "Ready", "ImageNotAllowed"));
 }
+
+#[test]
+fn a_status_speaks_of_the_generation_that_the_worker_runs() {
+    let surroundings = with_node_port(31_000);
+    let report = |generation: i64| {
+        let status = serde_json::from_value(json!({"state": "Running", "observedGeneration": generation}));
+        Report { configuration: String::new(), draining: false, status: status.expect("it is a status") }
+    };
+    let of = |process: &RestreamProcess, seen: &Seen<'_>| {
+        status(process, &config(), seen, jiff::Timestamp::UNIX_EPOCH).observed_generation
+    };
+    let played = process(PLAYED);
+    assert_eq!(of(&played, &seen(&surroundings, None, Some(&report(2)))), Some(2));
+    assert_eq!(of(&played, &seen(&surroundings, None, Some(&report(3)))), Some(3));
+    assert_eq!(of(&played, &seen(&surroundings, None, None)), Some(3));
+    let suspended = process("  suspend: true\n  webrtc: {enabled: true}\n");
+    assert_eq!(of(&suspended, &seen(&surroundings, None, Some(&report(2)))), Some(3));
+}

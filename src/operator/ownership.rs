@@ -134,11 +134,11 @@ mod tests {
     fn desired() -> Value {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "cam", "namespace": "n", "labels": {"a": "b"}, "ownerReferences": [{"uid": "1", "name": "cam"}]},
+            "metadata": {"name": "cam", "namespace": "n", "labels": {"a": "b", "c": "d"}, "ownerReferences": [{"uid": "1", "name": "cam"}]},
             "spec": {
                 "replicas": 1,
                 "template": {"spec": {
-                    "containers": [{"name": "runner", "image": "i", "ports": [{"containerPort": 9080}], "command": ["x"]}],
+                    "containers": [{"name": "runner", "image": "i", "ports": [{"containerPort": 9080}, {"containerPort": 80}], "command": ["x"]}],
                     "tolerations": [], "volumes": [{"name": "tmp", "emptyDir": {}}],
                 }},
             },
@@ -147,13 +147,16 @@ mod tests {
 
     fn owned() -> Value {
         json!({
-            "f:metadata": {"f:labels": {"f:a": {}}, "f:ownerReferences": {"k:{\"uid\":\"1\"}": {}}},
+            "f:metadata": {"f:labels": {"f:a": {}, "f:c": {}}, "f:ownerReferences": {"k:{\"uid\":\"1\"}": {}}},
             "f:spec": {
                 "f:replicas": {},
                 "f:template": {"f:spec": {
                     "f:containers": {"k:{\"name\":\"runner\"}": {
                         ".": {}, "f:name": {}, "f:image": {}, "f:command": {},
-                        "f:ports": {"k:{\"containerPort\":9080,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}},
+                        "f:ports": {
+                            "k:{\"containerPort\":9080,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}},
+                            "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}},
+                        },
                     }},
                     "f:volumes": {"k:{\"name\":\"tmp\"}": {".": {}, "f:name": {}, "f:emptyDir": {}}},
                 }},

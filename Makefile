@@ -3,13 +3,16 @@
 # Not on everybody's PATH: nginx on Debian, and cargo right after rustup was installed.
 export PATH := $(PATH):/usr/sbin:$(HOME)/.cargo/bin
 
-.PHONY: help run test bench soak-processes fuzz lint advisories
+.PHONY: help run test cluster bench bench-operator soak-processes fuzz lint advisories
 
 help:
 	@echo "make run         build, and start dragonfork over manifests/; ARGS='--log-level debug' adds flags"
 	@echo "make test        run every test"
+	@echo "make cluster     build the Kubernetes control plane of the tests (minutes, once; 'make test' does it too);"
+	@echo "                 KUBECONFIG or KUBEBUILDER_ASSETS name another one: tests write to the cluster of KUBECONFIG"
 	@echo "make bench       measure what viewers cost and write docs/performance.md (12 minutes on a quiet machine);"
 	@echo "                 BENCH_SHORT=1 takes a look of 2 minutes, BENCH_ROUNDS=senders,delay only some rounds"
+	@echo "make bench-operator  measure the operator beside an API server and renew its part of docs/performance.md (10 minutes)"
 	@echo "make soak-processes  run 100 processes for 30 minutes and see whether memory stays flat"
 	@echo "make fuzz        feed hostile octets to what strangers can reach, 10 minutes a target;"
 	@echo "                 FUZZ_SECONDS=60 is shorter, FUZZ_TARGETS='offer rtp' only some"
@@ -25,9 +28,17 @@ test:
 	@.ci/packages test
 	cargo test --locked --no-fail-fast
 
+cluster:
+	@.ci/packages cluster
+	tests/cluster/tools/build
+
 bench:
 	@.ci/packages bench
 	cargo bench --locked --bench egress
+
+bench-operator:
+	@.ci/packages bench-operator
+	cargo bench --locked --bench operator
 
 soak-processes:
 	@.ci/packages bench

@@ -3,23 +3,36 @@
 mod convert;
 mod credentials;
 mod desk;
+mod endpoint;
 mod files;
+mod house;
 mod keepers;
+mod keys;
 mod links;
 mod listen;
+mod operator;
 mod play;
 mod questions;
+mod runner;
 mod settings;
+mod shown;
 mod standalone;
 mod store;
 mod surroundings;
 mod token;
 mod turn;
+mod validate;
+mod whep;
+mod worker;
 
 pub use convert::{Converted, NOT_WHOLE, convert};
+pub use operator::operator;
 pub use play::{Played, play};
+pub use runner::runner;
 pub use standalone::standalone;
 pub use token::token;
+pub use validate::{Validated, validate};
+pub use whep::whep;
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,9 +4,15 @@
 //! allowed; a `CORE_*` variable that nothing here reads is named by [`unsupported_variables`].
 
 mod access;
+mod ffmpeg;
+mod logging;
 mod media;
+mod operator;
 mod storage;
 mod turn;
+mod validate;
+mod webrtc;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -16,9 +22,15 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use access::{Access, Algorithm, KeySource};
+pub use ffmpeg::Ffmpeg;
+pub use logging::{LogFormat, LogLevel, Logging};
 pub use media::{Media, PARAMETER};
+pub use operator::{Operator, PullPolicy};
 pub use storage::{Ignored, Origin, Storage};
 pub use turn::Turn;
+pub use validate::Validate;
+pub use webrtc::{Clients, Webrtc};
+pub use worker::{Runner, Whep, Worker};
 
 /// Turns any FFmpeg process into live WebRTC that a browser plays in a fraction of a second, declared as a manifest.
 #[derive(Debug, Parser)]
@@ -34,13 +46,21 @@ pub struct Command {
 pub enum Mode {
     /// Run the processes of a manifest directory on this machine, with WebRTC playback and the player page.
     Standalone(Box<Standalone>),
+    /// Run the processes of a Kubernetes cluster, each in a worker Pod of its own.
+    Operator(Box<Operator>),
+    /// In a worker Pod: run FFmpeg for one process; the gateway is the program beside it.
+    Runner(Box<Runner>),
+    /// In a worker Pod: the WebRTC gateway and WHEP endpoint of one process.
+    Whep(Box<Whep>),
     /// Play a stream without a browser, and tell what came and how fast; fails where no media came.
     Play(Play),
+    /// Say what the API server would refuse in manifests, and what would not run although it takes them; fails then.
+    Validate(Validate),
     /// Print the CustomResourceDefinition of RestreamProcess.
     Crd,
     /// Make manifests of datarhei Core's `db.json`, or of processes as its API shows them.
     Convert(Convert),
-    /// Print a token for the API or for one player, signed with the secret of the standalone program.
+    /// Print a token for the API or for one player, signed with the secret of the standalone program or the key of an operator.
     Token(Token),
 }
 
@@ -59,9 +79,12 @@ pub struct Standalone {
     /// Who may log in and what signs the tokens.
     #[command(flatten)]
     pub credentials: Credentials,
-    /// Whose tokens are taken too, and how often somebody may ask.
+    /// Whose tokens are taken too, and how often somebody may try a password.
     #[command(flatten)]
     pub access: Access,
+    /// The clients of HTTP.
+    #[command(flatten)]
+    pub clients: Clients,
     /// Leave out every route that changes something; the manifest directory alone says what runs.
     #[arg(long, env = "CORE_API_READ_ONLY", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub api_read_only: bool,
@@ -71,18 +94,9 @@ pub struct Standalone {
     /// A token that may read every process is needed for them.
     #[arg(long, env = "CORE_METRICS_AUTH", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
     pub metrics_auth: bool,
-    /// FFmpeg's name or path.
-    #[arg(long, env = "CORE_FFMPEG_BINARY", default_value = "ffmpeg", value_name = "PATH")]
-    pub ffmpeg_binary: PathBuf,
-    /// Lines of FFmpeg's log that the report of a run holds.
-    #[arg(long, env = "CORE_FFMPEG_LOG_MAX_LINES", default_value_t = 50, value_parser = count(10_000), value_name = "N")]
-    pub ffmpeg_log_max_lines: usize,
-    /// Runs of a process whose reports are kept beside that of the newest.
-    #[arg(long, env = "CORE_FFMPEG_LOG_MAX_HISTORY", default_value_t = 3, value_parser = count(1000), value_name = "N")]
-    pub ffmpeg_log_max_history: usize,
-    /// Directory of the files that processes write; FFmpeg runs in it.
-    #[arg(long, env = "CORE_STORAGE_DISK_DIR", default_value = "./data", value_name = "DIR")]
-    pub storage_disk_dir: PathBuf,
+    /// FFmpeg, and where it runs.
+    #[command(flatten)]
+    pub ffmpeg: Ffmpeg,
     /// Where files are kept and how they are served.
     #[command(flatten)]
     pub storage: Storage,
@@ -92,48 +106,21 @@ pub struct Standalone {
     /// The WebRTC gateway as a whole.
     #[arg(long, env = "CORE_WEBRTC_ENABLE", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub webrtc_enable: bool,
-    /// Address of the one UDP port of all viewers.
-    #[arg(long, env = "CORE_WEBRTC_ADDRESS", default_value = ":8189", value_parser = listen_address)]
-    pub webrtc_address: SocketAddr,
+    /// The gateway.
+    #[command(flatten)]
+    pub webrtc: Webrtc,
     /// Comma list of addresses or names that are put into answers; default: every address of this machine.
     #[arg(long, env = "CORE_WEBRTC_ANNOUNCE", value_delimiter = ',', value_name = "ADDRESS,…")]
     pub webrtc_announce: Vec<String>,
-    /// Seconds until names, or the addresses of this machine, are looked up again for the answers that follow.
-    #[arg(long, env = "CORE_WEBRTC_ANNOUNCE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "SECONDS")]
-    pub webrtc_announce_interval: u64,
-    /// Serve viewers by TCP too, on the port of the same number, where their network lets no UDP through.
-    #[arg(long, env = "CORE_WEBRTC_TCP", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
-    pub webrtc_tcp: bool,
-    /// ICE lite: only answer the checks of viewers and begin none; for a machine that every viewer can reach.
-    #[arg(long, env = "CORE_WEBRTC_ICE_LITE", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
-    pub webrtc_ice_lite: bool,
     /// Comma list of `stun:` and `turn:` URLs for the Link headers of WHEP.
     #[arg(long, env = "CORE_WEBRTC_ICE_SERVERS", value_delimiter = ',', value_parser = ice_server, value_name = "URL,…")]
     pub webrtc_ice_servers: Vec<String>,
-    /// What opens the TURN servers.
-    #[command(flatten)]
-    pub turn: Turn,
-    /// Viewers of all processes together.
-    #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS", default_value_t = 256, value_parser = viewers(), value_name = "N")]
-    pub webrtc_max_viewers: u32,
     /// Viewers of one process whose manifest says nothing.
     #[arg(long, env = "CORE_WEBRTC_MAX_VIEWERS_PER_STREAM", default_value_t = 8, value_parser = viewers(), value_name = "N")]
     pub webrtc_max_viewers_per_stream: u32,
-    /// Refuse a PATCH without If-Match (428), which some players send.
-    #[arg(long, env = "CORE_WEBRTC_STRICT_ETAG", default_value_t = false, action = ArgAction::Set, value_name = "BOOL")]
-    pub webrtc_strict_etag: bool,
-    /// Make a counter-offer (406 with an SDP offer of what the stream has) where an offer has none of its codecs.
-    #[arg(long, env = "CORE_WEBRTC_COUNTER_OFFER", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
-    pub webrtc_counter_offer: bool,
-    /// How much is logged to standard error.
-    #[arg(long, env = "CORE_LOG_LEVEL", default_value = "info")]
-    pub log_level: LogLevel,
-    /// How it is logged.
-    #[arg(long, env = "CORE_LOG_FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
-    /// Events that `GET /api/v3/log` gives.
-    #[arg(long, env = "CORE_LOG_MAX_LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000), value_name = "N")]
-    pub log_max_lines: u32,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// Who may log in and what signs the tokens.
@@ -165,6 +152,9 @@ pub struct Token {
     /// The secret is that of the standalone program with the same configuration.
     #[command(flatten)]
     pub credentials: Credentials,
+    /// PEM file with the key pair of an operator, which signs the token then: for a cluster.
+    #[arg(long, env = "CORE_OPERATOR_SIGNING_KEY", value_name = "PATH")]
+    pub signing_key: Option<PathBuf>,
     /// The process that may be played, by its id; `*` stands for any text. Without it the token opens the whole API.
     #[arg(long, value_name = "ID")]
     pub process: Option<String>,
@@ -230,32 +220,6 @@ impl std::fmt::Debug for Play {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Play").field("duration", &self.duration).field("viewers", &self.viewers).finish_non_exhaustive()
     }
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing.
-    Silent,
-    /// What stops something from working.
-    Error,
-    /// What a person should look at.
-    Warn,
-    /// What happens.
-    Info,
-    /// What helps to find a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// How it is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Names of `CORE_*` variables that are set and that no flag reads.

@@ -7,6 +7,7 @@
 
 mod cleanup;
 mod conditions;
+mod elsewhere;
 mod entry;
 mod live;
 mod machine;
@@ -43,7 +44,7 @@ pub enum Change {
 }
 
 /// A manifest that could not be read or was refused.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
     /// Where it stands.
     pub origin: String,

@@ -17,14 +17,16 @@ mod schema;
 mod spec;
 mod status;
 mod suggest;
+mod words;
 mod yaml;
 
 pub use definition::crd_yaml;
 pub use fault::Fault;
 pub use manifest::{Document, MAX_FILE_BYTES, Reading, read_manifests};
 pub use spec::{
-    Audio, AudioCodec, Cleanup, Io, KeyRef, Limits, Output, Param, Restart, RestreamProcess, RestreamProcessSpec,
-    ValueFrom, Video, VideoCodec, WebRtc,
+    Amount, Audio, AudioCodec, Cleanup, Exposure, ExposureType, GatewayRef, Http, HttpType, Io, KeyRef, Limits, Output,
+    Param, Resources, Restart, RestreamProcess, RestreamProcessSpec, Runner, Text, ValueFrom, Video, VideoCodec,
+    WebRtc,
 };
 pub use status::{LastExit, LegStatus, Progress, RestreamProcessStatus, State, WebRtcStatus};
 

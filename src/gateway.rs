@@ -3,21 +3,26 @@
 //! Media threads ([`media`]) read the legs into rings and send to a shard of the viewers each, one thread ([`control`])
 //! owns the sessions and receives from the UDP port. They speak by queues, so the media path takes no lock: a packet goes
 //! from its leg into a batch, and from there through each viewer's protection to the socket. [`Handle`] sends commands,
-//! [`Event`]s come back.
+//! [`Event`]s come back. Where the gateway is a program of its own, a [`Door`] there and a [`Remote`] here carry both over
+//! a Unix socket, and notes between the two programs, which mean nothing to this room.
 //!
 //! This room never knows what FFmpeg is, nor why a stream exists.
 
 mod announce;
 mod control;
+mod door;
+mod handle;
 mod ingest;
 mod legs;
 mod media;
 mod path;
+mod remote;
 mod run;
 mod shared;
 mod socket;
 mod tcp;
 mod viewer;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,8 +37,13 @@ use crate::plan::EgressPorts;
 use crate::rtp::Codec;
 use crate::whep::Request;
 
+pub use announce::Announcement;
+pub use door::{Door, DoorError};
+pub use handle::Handle;
 pub use legs::OpenError;
+pub use remote::Remote;
 pub use viewer::JumpReason;
+pub use wire::Note;
 
 /// Media threads at most: a few fill any network.
 const MOST_THREADS: usize = 8;
@@ -47,6 +57,9 @@ pub struct Config {
     pub tcp: bool,
     /// Addresses or names that are put into answers; empty announces every address of this machine.
     pub announce: Vec<String>,
+    /// The legs of the one stream have this port and the next one, bound from the start; `None` gives each stream a free
+    /// pair.
+    pub leg_port: Option<u16>,
     /// How often the names, or the addresses of this machine, are looked up again.
     pub announce_interval: Duration,
     /// ICE lite (RFC 8445 section 2.5): only answer checks, for a gateway that every viewer can reach.
@@ -80,13 +93,18 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// An address to announce cannot be resolved.
-    #[error("{name:?} of CORE_WEBRTC_ANNOUNCE is no address and cannot be resolved: {reason}")]
+    #[error(
+        "{name:?} of CORE_WEBRTC_ANNOUNCE (in a cluster: webrtc.exposure.announce) is no address and cannot be resolved: {reason}"
+    )]
     Announce {
         /// The name.
         name: String,
         /// Why.
         reason: String,
     },
+    /// The fixed ports of the legs cannot be had.
+    #[error("{0}; choose others (CORE_WORKER_LEG_PORT)")]
+    Legs(OpenError),
     /// The WebRTC engine is not what this program was built for.
     #[error("the WebRTC self-test failed, no viewer could be served: {0}")]
     SelfTest(String),
@@ -96,7 +114,7 @@ pub enum StartError {
 }
 
 /// What a gateway tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Event {
     /// Media of a stream comes, or does not come any more.
     Media {
@@ -121,6 +139,10 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// Whether no new viewers are taken from now on; how many there are was told before.
+    Draining(bool),
+    /// A gateway of another program answers again, or does not for some time.
+    Reachable(bool),
 }
 
 /// How often viewers went on from the newest keyframe since the gateway started, by reason.
@@ -152,18 +174,12 @@ impl Totals {
 
 /// A running gateway.
 pub struct Gateway {
+    way: handle::Here,
     handle: Handle,
     announced: Vec<SocketAddr>,
     totals: Arc<Totals>,
     threads: Vec<JoinHandle<()>>,
-    lookups: Option<announce::Lookups>,
-}
-
-/// The way to a running gateway.
-#[derive(Clone)]
-pub struct Handle {
-    commands: mpsc::Sender<Command>,
-    waker: Arc<mio::Waker>,
+    lookups: announce::Lookups,
 }
 
 /// What the control thread is told.
@@ -173,6 +189,9 @@ enum Command {
     Expect { stream: String, video: Option<Codec>, audio: Option<Codec> },
     Close { stream: String },
     Announce(Vec<SocketAddr>),
+    Limit(usize),
+    Drain(bool),
+    Tell,
     Whep(Request),
     Shutdown,
 }
@@ -188,23 +207,33 @@ impl Gateway {
         crate::whep::self_test(std::time::Instant::now()).map_err(StartError::SelfTest)?;
         let (port, datagrams, tcp) = bind(config)?;
         let local = port.local_address();
-        let announced = announce::addresses(local, &config.announce)?;
+        let announcement = Announcement::of(&config.announce);
+        let announced = announce::addresses(local, &announcement)?;
+        let spare = config.leg_port.map(legs::Legs::bind_at).transpose().map_err(StartError::Legs)?;
         let (commands, inbox) = mpsc::channel();
         let totals = Arc::new(Totals::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let (media, mut threads) = media::start(threads, &port, &totals, &events)?;
-        let (control, waker) =
-            control::Control::new(config, (port, datagrams, tcp), &announced, inbox, events, media, totals.clone())?;
-        let handle = Handle { commands, waker: Arc::new(waker) };
+        let (control, waker) = control::Control::new(
+            config,
+            (port, datagrams, tcp, spare),
+            &announced,
+            inbox,
+            events,
+            media,
+            totals.clone(),
+        )?;
+        let way = handle::Here { commands, waker: Arc::new(waker) };
         threads.push(std::thread::Builder::new().name("webrtc".into()).spawn(move || control.run())?);
-        let lookups = announce::Lookups::start(local, config, &announced, handle.clone())?;
-        let forward = handle.clone();
+        let lookups = announce::Lookups::start(local, config.announce_interval, announcement, &announced, way.clone())?;
+        let handle = Handle::here(way.clone(), lookups.wishes());
+        let forward = way.clone();
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 forward.send(Command::Whep(request));
             }
         });
-        Ok(Self { handle, announced, totals, threads, lookups })
+        Ok(Self { way, handle, announced, totals, threads, lookups })
     }
 
     /// The way to it.
@@ -230,7 +259,7 @@ impl Gateway {
     /// Says goodbye to every viewer and ends.
     pub fn shutdown(self) {
         drop(self.lookups);
-        self.handle.send(Command::Shutdown);
+        self.way.send(Command::Shutdown);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of the WebRTC gateway panicked");
@@ -257,39 +286,5 @@ fn bind(config: &Config) -> Result<(Arc<socket::Port>, socket::Receiver, Option<
             Err(source) if tries == 0 => return Err(StartError::BindTcp { address, source }),
             Err(_) => {}
         }
-    }
-}
-
-impl Handle {
-    fn send(&self, command: Command) {
-        // A gateway that has ended drops the command, and with it the reply that somebody may wait for.
-        if self.commands.send(command).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "the WebRTC thread cannot be woken");
-        }
-    }
-
-    /// Opens the two legs of a stream, or gives the ports of open ones. Both are bound when this returns.
-    pub async fn open(&self, stream: &str, max_viewers: Option<usize>) -> Result<EgressPorts, OpenError> {
-        let (reply, ports) = oneshot::channel();
-        self.send(Command::Open { stream: stream.to_owned(), max_viewers, reply });
-        ports.await.unwrap_or(Err(OpenError::Ended))
-    }
-
-    /// Changes the cap of a stream; its viewers stay.
-    pub fn configure(&self, stream: &str, max_viewers: Option<usize>) {
-        self.send(Command::Configure { stream: stream.to_owned(), max_viewers });
-    }
-
-    /// Says which legs FFmpeg will send and what they carry; before that a stream has no media. Where a leg carries another
-    /// codec than before, the stream's sessions end.
-    pub fn expect(&self, stream: &str, video: Option<Codec>, audio: Option<Codec>) {
-        self.send(Command::Expect { stream: stream.to_owned(), video, audio });
-    }
-
-    /// Closes the legs of a stream and ends its sessions.
-    pub fn close(&self, stream: &str) {
-        self.send(Command::Close { stream: stream.to_owned() });
     }
 }

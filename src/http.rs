@@ -13,6 +13,7 @@ mod client;
 mod compress;
 mod cors;
 mod files;
+mod forward;
 mod ice;
 pub mod jwks;
 mod login;
@@ -32,6 +33,7 @@ mod system;
 mod throttle;
 pub mod token;
 mod whep;
+mod worker;
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
@@ -52,19 +54,21 @@ use crate::whep::Client;
 use problem::Problem;
 
 pub use files::{Files, Login, LoginError, Watch};
+pub use forward::{WorkerAddresses, Workers};
 pub use ice::TurnAuth;
 pub use login::{Auth, AuthError};
 pub use serve::serve;
 pub use settings::{MASK, Setting};
 pub use throttle::{Limit, Limits};
+pub use worker::{Put, Standing, Worker};
 
 /// What the surface is made from.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Who answers.
     pub identity: Identity,
-    /// Who may log in; `None` turns authentication off, and everything works without a token.
-    pub auth: Option<Auth>,
+    /// Whose tokens are taken; `None` turns authentication off, and everything works without a token.
+    pub auth: watch::Receiver<Option<Auth>>,
     /// How often a client address may do what costs something.
     pub limits: Limits,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -86,7 +90,7 @@ pub struct Config {
     /// What of the configuration holds.
     pub settings: watch::Receiver<Arc<Vec<Setting>>>,
     /// `stun:` and `turn:` URLs that players are told in `Link` headers.
-    pub ice_servers: Vec<String>,
+    pub ice_servers: watch::Receiver<Vec<String>>,
     /// What opens the TURN servers among them; `None` names them without credentials.
     pub turn_auth: Option<TurnAuth>,
     /// Refuse a PATCH without If-Match, which real players send.
@@ -97,6 +101,10 @@ pub struct Config {
     pub counter_offer: bool,
     /// What clients take for 100 % of the CPU.
     pub cores: NonZero<usize>,
+    /// In a cluster: the workers that are asked for their processes. Nothing can be changed then.
+    pub workers: Option<Workers>,
+    /// The worker Pod that this is; `None` where it is none.
+    pub worker: Option<Worker>,
 }
 
 /// Who answers, in `GET /api`.
@@ -119,7 +127,7 @@ pub struct Identity {
 /// What handlers share.
 struct App {
     identity: Identity,
-    auth: Option<Auth>,
+    auth: watch::Receiver<Option<Auth>>,
     logins: Mutex<throttle::Throttle>,
     offers: Mutex<throttle::Throttle>,
     trusted_proxies: Vec<IpNet>,
@@ -135,11 +143,18 @@ struct App {
     files: Files,
     counter_offer: bool,
     cores: NonZero<usize>,
+    forward: Option<forward::Forward>,
+    worker: Option<Worker>,
 }
 
 type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
+    /// Whose tokens are taken at this moment.
+    fn auth(&self) -> Option<Auth> {
+        self.auth.borrow().clone()
+    }
+
     /// The way to whatever changes processes.
     fn core(&self) -> Result<&core::Client, Problem> {
         self.core.as_ref().ok_or_else(|| Problem::not_found("no_route", "processes cannot be changed here"))
@@ -171,8 +186,10 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        workers,
+        worker,
     } = config;
-    let (routes, description) = routes::routes(routes::Served { read_only, metrics });
+    let (routes, description) = routes::routes(routes::Served { read_only, metrics, worker: worker.is_some() });
     let app = Arc::new(App {
         identity,
         auth,
@@ -191,6 +208,8 @@ pub fn router(config: Config) -> Router {
         files,
         counter_offer,
         cores,
+        forward: workers.map(forward::Forward::new),
+        worker,
     });
     surround(routes, app)
 }
@@ -200,6 +219,7 @@ fn surround(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     routes
         .fallback(files::disk)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn_with_state(app.clone(), forward::forward))
         .layer(from_fn_with_state(app.clone(), access::authorize))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(CompressionLayer::new().compress_when(compress::is_worth_it))
@@ -231,7 +251,7 @@ mod tests {
         };
         let app = Arc::new(App {
             identity,
-            auth: None,
+            auth: watch::channel(None).1,
             logins: Mutex::new(throttle::Throttle::new(Limits::default().logins)),
             offers: Mutex::new(throttle::Throttle::new(Limits::default().offers)),
             trusted_proxies: Vec::new(),
@@ -242,11 +262,13 @@ mod tests {
             metrics_auth: false,
             settings: watch::channel(Arc::default()).1,
             description: OpenApi::default(),
-            ice_servers: ice::IceServers::new(Vec::new(), None),
+            ice_servers: ice::IceServers::new(watch::channel(Vec::new()).1, None),
             strict_etag: false,
             files: Files::default(),
             counter_offer: true,
             cores: NonZero::<usize>::MIN,
+            forward: None,
+            worker: None,
         });
         async fn broken() {
             panic!("a bug");

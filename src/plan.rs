@@ -194,7 +194,7 @@ pub struct Egress {
 }
 
 /// Where FFmpeg sends the two legs: RTP over UDP to loopback, ports bound before FFmpeg starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EgressPorts {
     /// Port V of the picture, even.
     pub video: u16,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backoff::Backoff;
-pub use exit::{Cause, Exit, ExitState};
+pub use exit::{Cause, Exit, ExitState, Fault};
 pub use json_stats::{Heard, JsonStats};
 pub use limits::{Limits, Usage};
 pub use lines::Lines;

@@ -16,5 +16,6 @@ mod place;
 mod values;
 mod watch;
 
+pub use directory::read_all;
 pub use place::{Place, place, read, remove};
 pub use watch::{Hand, Watch, WatchError, watch};

@@ -132,6 +132,9 @@ pub enum Refusal {
         /// The cap.
         limit: usize,
     },
+    /// The gateway is to end and takes no new viewers: 503.
+    #[error("no new viewers are taken here, because this instance is about to end")]
+    Draining,
     /// If-Match names another ICE session: 412.
     #[error("If-Match does not name the current ICE session")]
     PreconditionFailed,

@@ -35,6 +35,7 @@ fn house(max_viewers_per_stream: usize, max_viewers: usize) -> House {
         bind: "127.0.0.1:0".parse().expect("an address"),
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
+        leg_port: None,
         ice_lite: false,
         tcp: true,
         max_viewers,

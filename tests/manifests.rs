@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without makes it fail")]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use dragonfork::crd::{AudioCodec, MAX_FILE_BYTES, RestreamProcess, VideoCodec, crd_yaml, read_manifests};
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -208,13 +210,16 @@ fn the_definition_holds_nothing_that_an_api_server_refuses() {
     let definition = serde_json::to_value(RestreamProcess::crd()).unwrap();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     walk(schema, "", &mut |at, node| {
-        for word in ["$ref", "anyOf", "oneOf", "allOf", "not", "additionalProperties"] {
+        for word in ["$ref", "anyOf", "oneOf", "allOf", "not"] {
             assert!(node.get(word).is_none(), "{at} has {word}");
         }
         assert!(at == ".status" || node.get("nullable").is_none(), "{at} is nullable");
         let is_spec = at.starts_with(".spec");
         if is_spec && node["type"] == "array" {
             assert!(node.get("maxItems").is_some(), "{at} has no bound, so that rules would cost too much");
+        }
+        if is_spec && node.get("additionalProperties").is_some() {
+            assert!(node.get("maxProperties").is_some(), "{at} has no bound, so that rules would cost too much");
         }
         if is_spec && node["type"] == "string" && node.get("enum").is_none() {
             assert!(node.get("maxLength").is_some(), "{at} has no bound, so that rules would cost too much");
@@ -237,7 +242,7 @@ fn every_field_is_in_the_reference() {
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     walk(schema, "", &mut |at, _| {
         let path = at.trim_start_matches('.');
-        if path.contains('.') && !path.ends_with("[]") {
+        if path.contains('.') && !path.ends_with("[]") && !path.ends_with(".*") {
             assert!(reference.contains(&format!("`{path}`")), "docs/manifests.md does not have `{path}`");
         }
     });
@@ -249,9 +254,99 @@ fn walk(schema: &Value, at: &str, visit: &mut impl FnMut(&str, &Value)) {
     for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
         walk(inner, &format!("{at}.{name}"), visit);
     }
-    if let Some(items) = schema.get("items") {
-        walk(items, &format!("{at}[]"), visit);
+    for (items, at) in [("items", format!("{at}[]")), ("additionalProperties", format!("{at}.*"))] {
+        if let Some(items) = schema.get(items) {
+            walk(items, &at, visit);
+        }
     }
+}
+
+/// What `dragonfork validate` says in a directory: whether all is accepted, and its words.
+fn validate(directory: &Path, arguments: &[&str], input: &str) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dragonfork"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CORE_")) {
+        command.env_remove(name);
+    }
+    command.arg("validate").args(arguments).current_dir(directory);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // A program that reads no standard input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", output.status);
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// A manifest of one input and one output.
+fn manifest(name: &str, input: &str, output: &str) -> String {
+    format!(
+        "apiVersion: restream.wilddragon.net/v1alpha1\nkind: RestreamProcess\nmetadata: {{name: {name}}}\nspec:\n  \
+         input: [{{id: in, address: \"{input}\"}}]\n  output: [{{id: out, address: \"{output}\"}}]\n"
+    )
+}
+
+#[test]
+fn validate_tells_a_refusal_of_the_api_server_with_file_document_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("good.yaml"), manifest("good", "a", "b.ts")).unwrap();
+    let bad = format!("{}---\n{}  suspended: true\n", manifest("one", "a", "b.ts"), manifest("two", "a", "b.ts"));
+    fs::write(folder.path().join("bad.yml"), bad).unwrap();
+    fs::write(folder.path().join("notes.txt"), "no manifest").unwrap();
+    let (is_accepted, told) = validate(folder.path(), &["."], "");
+    assert_eq!(
+        told,
+        "./bad.yml: document 2, line 14: spec.suspended: unknown field \"suspended\", did you mean \"suspend\"?\n2 \
+         manifests in order, 1 finding refused by the API server\n"
+    );
+    assert!(!is_accepted);
+    assert_eq!(validate(folder.path(), &["good.yaml"], ""), (true, "1 manifest in order\n".into()));
+}
+
+#[test]
+fn validate_tells_what_is_refused_after_the_api_server_took_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (is_accepted, told) = validate(folder.path(), &["-"], &manifest("cam", "a", "/etc/passwd"));
+    assert!(told.starts_with("standard input: Accepted=False: line 1: spec.output[0].address: "), "{told}");
+    assert!(
+        !is_accepted && told.ends_with("0 manifests in order, 1 finding refused when it is to run (Accepted=False)\n")
+    );
+}
+
+#[test]
+fn validate_only_notes_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let refers = manifest("two", "#one:output=out", "c.ts");
+    let (is_accepted, told) = validate(folder.path(), &["-"], &refers);
+    assert!(is_accepted && told.starts_with("standard input: note: line 1: spec.input[0].address: "), "{told}");
+    fs::write(folder.path().join("one.yaml"), manifest("one", "a", "b.ts")).unwrap();
+    assert_eq!(validate(folder.path(), &["one.yaml", "-"], &refers), (true, "2 manifests in order\n".into()));
+}
+
+#[test]
+fn validate_goes_on_past_a_file_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (is_accepted, told) = validate(folder.path(), &["gone.yaml", "-"], &manifest("cam", "a", "b.ts"));
+    assert!(
+        !is_accepted && told.starts_with("gone.yaml: cannot be read: ") && told.contains("1 manifest in order"),
+        "{told}"
+    );
+    let (is_accepted, told) = validate(folder.path(), &["."], "");
+    assert!(!is_accepted && told.starts_with(".: no file of this directory ends with .yaml or .yml\n"), "{told}");
+}
+
+#[test]
+fn validate_prints_json_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{}  suspend: 1\n---\n{}", manifest("a", "a", "b.ts"), manifest("b", "#x:output=y", "b.ts"));
+    let (is_accepted, told) = validate(folder.path(), &["--json", "-"], &text);
+    let mut told: Value = serde_json::from_str(&told).unwrap();
+    let note = told["files"][0]["findings"][1]["message"].take();
+    assert!(note.as_str().unwrap().starts_with("spec.input[0].address: "), "{note}");
+    let finding = json!({"verdict": "Refused", "document": 1, "line": 7, "field": "spec.suspend",
+        "message": "must be true or false, not the number 1"});
+    let note = json!({"verdict": "Waits", "document": 2, "line": 9, "message": null});
+    let file = json!({"file": "standard input", "manifests": 1, "findings": [finding, note]});
+    assert_eq!(told, json!({"accepted": false, "manifests": 1, "files": [file]}));
+    assert!(!is_accepted);
 }
 
 /// The definition that datarhei Core's own tests change.

@@ -21,6 +21,7 @@ mod parameters;
 #[path = "../../tests/support/program.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod program;
+#[expect(dead_code, reason = "the benchmark of the operator uses more of it")]
 mod report;
 mod rig;
 mod rounds;
@@ -88,7 +89,13 @@ fn write(report: &Report, look: bool) -> Result<()> {
     let written = Report::read(&json)?;
     let busy = written.machine.is_busy();
     let page = if look || busy { folder.join("performance.md") } else { root.join("docs/performance.md") };
-    std::fs::write(&page, written.page()).with_context(|| format!("write {}", page.display()))?;
+    // The operator's part is another benchmark's.
+    let before = std::fs::read_to_string(root.join("docs/performance.md")).unwrap_or_default();
+    let mut text = written.page();
+    if let Some(operator) = report::operator_of(&before) {
+        text = report::with_operator(&text, operator);
+    }
+    std::fs::write(&page, text).with_context(|| format!("write {}", page.display()))?;
     println!("{}", written.table());
     println!("Written: {} and {}", json.display(), page.display());
     if busy {

@@ -185,6 +185,26 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// What the operator's part of the page stands between.
+const BEGIN: &str = "<!-- Written by `make bench-operator` from target/bench/operator.json. -->";
+const END: &str = "<!-- The end of the operator's part. -->";
+
+/// A page with this as its operator's part.
+pub fn with_operator(page: &str, section: &str) -> String {
+    let before = page.split_once(BEGIN).map_or(page, |(before, _)| before).trim_end();
+    let after = page.split_once(END).map_or("", |(_, after)| after.trim());
+    let mut text = format!("{before}\n\n{BEGIN}\n\n{}\n\n{END}\n", section.trim());
+    if !after.is_empty() {
+        text.push_str(&format!("\n{after}\n"));
+    }
+    text
+}
+
+/// The operator's part of a page, where it has one.
+pub fn operator_of(page: &str) -> Option<&str> {
+    Some(page.split_once(BEGIN)?.1.split_once(END)?.0.trim())
+}
+
 const HEADINGS: [&str; 5] = ["What", "Median", "From, to (repetitions)", "Beside it", "Target"];
 
 impl Report {
@@ -241,6 +261,23 @@ impl Report {
              leaves the page as it is. The same figures are in\n`target/bench/egress.json` for programs.\n\n",
         );
         self.describe_machine(&mut text);
+        self.describe_figures(&mut text);
+        text
+    }
+
+    /// A part of a page, with a machine of its own.
+    pub fn section(&self) -> String {
+        let mut text = String::new();
+        let page = {
+            self.describe_machine(&mut text);
+            self.describe_figures(&mut text);
+            text
+        };
+        page.replace("\n## ", "\n### ")
+            .replace("## Machine", "## The operator\n\n### Machine of the operator's figures")
+    }
+
+    fn describe_figures(&self, text: &mut String) {
         let list = |text: &mut String, heading: &str, lines: &[String]| {
             if !lines.is_empty() {
                 let _ = writeln!(text, "## {heading}\n");
@@ -248,7 +285,7 @@ impl Report {
                 text.push('\n');
             }
         };
-        list(&mut text, "What was compared", &self.software);
+        list(text, "What was compared", &self.software);
         for (group, figures) in self.groups() {
             let _ = writeln!(text, "## {group}\n\n| {} |\n|---|---|---|---|---|", HEADINGS.join(" | "));
             for figure in figures {
@@ -256,11 +293,10 @@ impl Report {
             }
             text.push('\n');
         }
-        list(&mut text, "What was left out", &self.left_out);
-        list(&mut text, "How it was measured", &self.method);
+        list(text, "What was left out", &self.left_out);
+        list(text, "How it was measured", &self.method);
         text.truncate(text.trim_end().len());
         text.push('\n');
-        text
     }
 
     fn describe_machine(&self, text: &mut String) {

@@ -6,14 +6,13 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Parser;
 use serde_json::json;
 
-use super::surroundings::with_memory;
-use crate::args::{self, Command, Mode, Secrets};
+use super::surroundings::of_environment;
+use crate::args::{self, Secrets};
 use crate::core::{self, Conversion, Kept, Outcome, Stored};
 use crate::crd::{RestreamProcess, read_manifests};
-use crate::plan::{self, Known, Memory, Obstacle, Plan, Secret, Surroundings};
+use crate::plan::{self, Known, Obstacle, Plan, Secret, Surroundings};
 use crate::source::{self, Place};
 
 /// Exit code where something was not carried.
@@ -59,7 +58,7 @@ pub fn convert(config: &args::Convert) -> anyhow::Result<Converted> {
     let json = serde_json::from_str(&read(file)?).with_context(|| format!("{} is no JSON", file.display()))?;
     let Conversion { processes, metadata, left, notes } =
         core::convert(json, cores).with_context(|| file.display().to_string())?;
-    let surroundings = surroundings()?;
+    let surroundings = of_environment()?;
     let mut told = Told::default();
     left.iter().for_each(|left| told.left("not carried", left));
     let written = proven(processes, &surroundings, &mut told);
@@ -91,16 +90,6 @@ fn read(file: &Path) -> anyhow::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
-}
-
-/// What the environment says to `standalone`.
-fn surroundings() -> anyhow::Result<Surroundings> {
-    let command = Command::try_parse_from(["dragonfork", "standalone"]).context("the environment of standalone")?;
-    let Mode::Standalone(config) = command.mode else { bail!("the command line of standalone is another one") };
-    let disk = std::path::absolute(&config.storage_disk_dir)
-        .with_context(|| format!("{} is no directory (CORE_STORAGE_DISK_DIR)", config.storage_disk_dir.display()))?;
-    let memory = Memory { address: config.address, login: None };
-    Ok(with_memory(&config.media, memory, disk, std::env::vars_os()))
 }
 
 /// The processes that the program would take, as it would read them.

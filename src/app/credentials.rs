@@ -90,7 +90,7 @@ fn store(directory: &Path, path: &Path, stored: &Stored) -> anyhow::Result<()> {
 }
 
 /// Letters and digits of the system's secure random source.
-fn random(length: usize) -> String {
+pub fn random(length: usize) -> String {
     rand::rng().sample_iter(rand::distr::Alphanumeric).take(length).map(char::from).collect()
 }
 

@@ -8,7 +8,6 @@ use anyhow::Context;
 use axum::http::HeaderValue;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::credentials::Credentials;
 use crate::args;
 use crate::http;
 use crate::sessions::Sessions;
@@ -16,11 +15,12 @@ use crate::storage;
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Starts the filesystems; what HTTP serves of them comes beside.
+/// Starts the filesystems; what HTTP serves of them comes beside. The password opens the memory filesystem where the
+/// configuration has none.
 pub fn start(
     config: &args::Storage,
     directory: &Path,
-    credentials: &Credentials,
+    password: &str,
     events: UnboundedSender<storage::Event>,
 ) -> anyhow::Result<(storage::Storage, http::Files)> {
     let args::Storage {
@@ -45,7 +45,7 @@ pub fn start(
     let storage = storage::Storage::start(settings, events).context("the disk directory cannot be opened")?;
     let memory_login = match storage_memory_auth_enable {
         true => {
-            let password = storage_memory_auth_password.as_ref().unwrap_or(&credentials.memory_password);
+            let password = storage_memory_auth_password.as_deref().unwrap_or(password);
             Some(http::Login::new(storage_memory_auth_username, password)?)
         }
         false => None,

@@ -59,31 +59,30 @@ fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting
         api_auth_enable,
         credentials: args::Credentials { db_dir, api_auth_username: _, api_auth_password: _, api_auth_jwt_secret: _ },
         access,
+        clients,
         api_read_only,
         metrics_enable_prometheus,
         metrics_auth,
-        ffmpeg_binary,
-        ffmpeg_log_max_lines,
-        ffmpeg_log_max_history,
-        storage_disk_dir,
+        ffmpeg: args::Ffmpeg { ffmpeg_binary, ffmpeg_log_max_lines, ffmpeg_log_max_history, storage_disk_dir },
         media,
         storage,
         webrtc_enable,
-        webrtc_address,
+        webrtc,
         webrtc_announce,
+        webrtc_ice_servers,
+        webrtc_max_viewers_per_stream,
+        logging: args::Logging { log_level, log_format, log_max_lines },
+    } = config;
+    let args::Webrtc {
+        webrtc_address,
         webrtc_announce_interval,
         webrtc_tcp,
         webrtc_ice_lite,
-        webrtc_ice_servers,
         turn: _, // It holds what opens the relays.
         webrtc_max_viewers,
-        webrtc_max_viewers_per_stream,
         webrtc_strict_etag,
         webrtc_counter_offer,
-        log_level,
-        log_format,
-        log_max_lines,
-    } = config;
+    } = webrtc;
     let mut rows = vec![
         ("id", "CORE_ID", json!(credentials.id)),
         ("address", "CORE_ADDRESS", json!(address.to_string())),
@@ -115,7 +114,7 @@ fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting
         ("webrtc.strict_etag", "CORE_WEBRTC_STRICT_ETAG", json!(webrtc_strict_etag)),
         ("webrtc.counter_offer", "CORE_WEBRTC_COUNTER_OFFER", json!(webrtc_counter_offer)),
     ];
-    rows.extend(limits(access));
+    rows.extend(limits(access, clients));
     rows.extend(files(storage));
     rows.extend(outside(media));
     let is_set = |variable: &str| std::env::var_os(variable).is_some();
@@ -130,7 +129,7 @@ fn settings(config: &args::Standalone, credentials: &Credentials) -> Vec<Setting
 
 type Row = (&'static str, &'static str, Value);
 
-fn limits(access: &args::Access) -> [Row; 5] {
+fn limits(access: &args::Access, clients: &args::Clients) -> [Row; 5] {
     let args::Access {
         // Whose tokens are taken too is no setting of datarhei's.
         api_auth_jwks: _,
@@ -139,10 +138,8 @@ fn limits(access: &args::Access) -> [Row; 5] {
         api_auth_jwks_algorithms: _,
         api_login_burst,
         api_logins_per_minute,
-        api_trusted_proxies,
-        webrtc_offer_burst,
-        webrtc_offers_per_minute,
     } = access;
+    let args::Clients { api_trusted_proxies, webrtc_offer_burst, webrtc_offers_per_minute } = clients;
     let proxies: Vec<String> = api_trusted_proxies.iter().map(ToString::to_string).collect();
     [
         ("api.login_burst", "CORE_API_LOGIN_BURST", json!(api_login_burst)),

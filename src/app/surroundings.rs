@@ -5,19 +5,35 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::credentials::Credentials;
+use anyhow::{Context, bail};
+use clap::Parser;
+
 use crate::args;
 use crate::plan::{Access, AccessList, Memory, Rtmp, Secret, Srt, Surroundings};
 
-/// What the configuration and the variables of the environment say.
+/// What the configuration and the variables of the environment say. The password opens the memory filesystem where the
+/// configuration has none.
 pub fn surroundings(
-    config: &args::Standalone,
+    media: &args::Media,
+    storage: &args::Storage,
     address: SocketAddr,
-    credentials: &Credentials,
+    password: &str,
     disk: PathBuf,
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Surroundings {
-    with_memory(&config.media, memory(&config.storage, address, credentials), disk, variables)
+    with_memory(media, memory(storage, address, password), disk, variables)
+}
+
+/// What the environment says to `standalone`.
+pub fn of_environment() -> anyhow::Result<Surroundings> {
+    let command =
+        args::Command::try_parse_from(["dragonfork", "standalone"]).context("the environment of standalone")?;
+    let args::Mode::Standalone(config) = command.mode else { bail!("the command line of standalone is another one") };
+    let disk = std::path::absolute(&config.ffmpeg.storage_disk_dir).with_context(|| {
+        format!("{} is no directory (CORE_STORAGE_DISK_DIR)", config.ffmpeg.storage_disk_dir.display())
+    })?;
+    let memory = Memory { address: config.address, login: None };
+    Ok(with_memory(&config.media, memory, disk, std::env::vars_os()))
 }
 
 /// The same with a memory filesystem that is known already.
@@ -69,9 +85,9 @@ pub fn with_memory(
 }
 
 /// Where FFmpeg reaches the memory filesystem.
-fn memory(config: &args::Storage, address: SocketAddr, credentials: &Credentials) -> Memory {
+fn memory(config: &args::Storage, address: SocketAddr, password: &str) -> Memory {
     let login = config.storage_memory_auth_enable.then(|| {
-        let password = config.storage_memory_auth_password.as_ref().unwrap_or(&credentials.memory_password);
+        let password = config.storage_memory_auth_password.as_deref().unwrap_or(password);
         (config.storage_memory_auth_username.clone(), Secret::new(password))
     });
     Memory { address, login }

@@ -1,4 +1,4 @@
-//! Whose tokens are taken beside those of the login, how often a client may ask, and which proxies are believed.
+//! Whose tokens are taken beside those of the login, and how often somebody may try a password.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use axum::http::Uri;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-/// Whose tokens are taken too, and how often somebody may ask.
+/// Whose tokens are taken too, and how often somebody may try a password.
 #[derive(Debug, Args)]
 pub struct Access {
     /// JWKS with the public keys of another issuer of tokens: a file, or an http: or https: URL.
@@ -35,15 +35,6 @@ pub struct Access {
     /// Wrong passwords in a minute from one client address after that; 0 turns the limit off.
     #[arg(long, env = "CORE_API_LOGINS_PER_MINUTE", default_value_t = 20, value_parser = times(0), value_name = "N")]
     pub api_logins_per_minute: u32,
-    /// Comma list of addresses and networks of proxies whose `X-Forwarded-For` is believed.
-    #[arg(long, env = "CORE_API_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "NETWORK,…")]
-    pub api_trusted_proxies: Vec<IpNet>,
-    /// WHEP offers in a row from one client address (one IPv6 /64).
-    #[arg(long, env = "CORE_WEBRTC_OFFER_BURST", default_value_t = 300, value_parser = times(1), value_name = "N")]
-    pub webrtc_offer_burst: u32,
-    /// WHEP offers in a minute from one client address after that; 0 turns the limit off.
-    #[arg(long, env = "CORE_WEBRTC_OFFERS_PER_MINUTE", default_value_t = 1200, value_parser = times(0), value_name = "N")]
-    pub webrtc_offers_per_minute: u32,
 }
 
 /// Where a JWKS is.
@@ -99,7 +90,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "is no address or network: write 10.0.0.0/8, 192.0.2.1 or fd00::/8".into())
 }
 
-fn times(least: i64) -> clap::builder::RangedI64ValueParser<u32> {
+pub(super) fn times(least: i64) -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(least..=1_000_000)
 }
 

@@ -1,4 +1,4 @@
-//! The conditions of one process: `Accepted`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
+//! The conditions of one process: `Accepted`, `StreamRunning`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
 //! and `OutputStalled` where an output goes to a server over TCP.
 
 use jiff::Timestamp;
@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::Entry;
 use super::machine::Playback;
-use crate::crd::State;
+use crate::crd::{Exposure, ExposureType, State};
 use crate::plan::{LegAction, LegChoice, Referent};
-use crate::process::{Cause, Exit, Stalled, Stalls};
+use crate::process::{Cause, Exit, Fault, Stalled, Stalls};
 
 /// A condition as it should be; when it last changed is [`bring`]'s business.
 pub struct Wanted {
@@ -24,12 +24,18 @@ const DISK_FULL: &str = "the disk directory exceeds its cap (CORE_STORAGE_DISK_M
 /// Why nobody can watch any more.
 const GATEWAY_ENDED: &str = "the WebRTC gateway has ended by a fault of this program, which its log tells; other outputs go \
                              on. Start the program again to have it back";
+/// Why nobody can watch for the moment.
+const GATEWAY_NOT_READY: &str =
+    "the WebRTC gateway of the Pod does not answer; Kubernetes starts it again where it has ended";
+/// Why nobody could reach the gateway.
+const NO_ADDRESS: &str = "no address is known that viewers could reach: the cluster has given none yet, and the manifest \
+                          names none (webrtc.exposure.announce)";
 /// What is said of an obstacle where FFmpeg runs.
 const GOES_ON: &str = "; the last version that was accepted goes on";
 
 /// The conditions that hold.
 pub fn of(entry: &Entry, playback: &Playback) -> Vec<Wanted> {
-    let mut wanted = vec![accepted(entry), ready(entry)];
+    let mut wanted = vec![accepted(entry), stream_running(entry), ready(entry)];
     wanted.extend(references_resolved(entry));
     wanted.extend(playback_ready(entry, playback));
     wanted.extend(output_stalled(entry));
@@ -102,6 +108,34 @@ fn ready(entry: &Entry) -> Wanted {
     Wanted { kind: "Ready", status: seen.state == State::Running, reason, message }
 }
 
+/// The same as `Ready`, and where FFmpeg has ended, in one word why.
+fn stream_running(entry: &Entry) -> Wanted {
+    let Wanted { kind: _, status, reason, message } = ready(entry);
+    let why = match (entry.seen.state, &entry.seen.exit) {
+        (State::Reconnecting | State::Failed, Some((exit, _))) => {
+            why(exit, entry.proven.as_ref().is_some_and(|plan| plan.names_output(&exit.message)))
+        }
+        _ => reason,
+    };
+    Wanted { kind: "StreamRunning", status, reason: why, message }
+}
+
+fn why(exit: &Exit, of_output: bool) -> &'static str {
+    match exit.cause {
+        Cause::Failed => exit.fault().map_or("ExitedWithError", |fault| match fault {
+            Fault::Unreachable if of_output => "OutputUnreachable",
+            Fault::Unreachable => "InputUnreachable",
+            Fault::Forbidden => "AuthFailed",
+        }),
+        Cause::Killed => "ExitedWithError",
+        Cause::Stale => "Stale",
+        Cause::CpuLimit | Cause::MemoryLimit => "LimitExceeded",
+        Cause::Unsupported => "Unsupported",
+        Cause::SpawnFailed => "SpawnFailed",
+        Cause::Finished | Cause::Stopped | Cause::Corrected => "Reconnecting",
+    }
+}
+
 /// FFmpeg cannot do what the process needs.
 fn lacks_something(entry: &Entry) -> bool {
     entry.seen.exit.as_ref().is_some_and(|(exit, _)| exit.cause == Cause::Unsupported)
@@ -162,11 +196,17 @@ fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, Strin
     if playback.ended {
         return Some(("GatewayEnded", GATEWAY_ENDED.into()));
     }
+    if playback.away {
+        return Some(("GatewayNotReady", GATEWAY_NOT_READY.into()));
+    }
     if let Some(reason) = &seen.egress_failed {
         return Some(("PortAllocationFailed", reason.clone()));
     }
     if entry.plan.is_none() {
         return Some(("NotRunning", "the process is not running".into()));
+    }
+    if playback.exposed && waits_for_address(entry) {
+        return Some(("WaitingForAddress", NO_ADDRESS.into()));
     }
     let Some(LegChoice { video, audio }) = &seen.legs else {
         return Some(("NotRunning", "FFmpeg has not been started yet".into()));
@@ -182,4 +222,13 @@ fn unplayable(entry: &Entry, playback: &Playback) -> Option<(&'static str, Strin
         (false, false) => return None,
     };
     Some(("WaitingForMedia", format!("{missing} from FFmpeg")))
+}
+
+/// The cluster is to make the gateway reachable, and has not said where.
+fn waits_for_address(entry: &Entry) -> bool {
+    let exposure = entry.manifest.spec.webrtc.as_ref().and_then(|webrtc| webrtc.exposure.as_ref());
+    exposure.is_some_and(|Exposure { kind, announce, .. }| match kind {
+        Some(ExposureType::NodePort | ExposureType::HostPort | ExposureType::LoadBalancer) => announce.is_empty(),
+        Some(ExposureType::HostNetwork | ExposureType::Relay | ExposureType::ClusterOnly) | None => false,
+    })
 }

@@ -298,6 +298,8 @@ impl Entry {
             observed_generation: self.manifest.metadata.generation,
             state: self.seen.state,
             restarts: (self.seen.starts - 1).max(0),
+            pod_name: None,
+            node_name: None,
             last_exit: self.seen.exit.as_ref().map(|(exit, _)| last_exit(exit)),
             progress: self.seen.progress.as_ref().map(progress),
             webrtc: egress.then(|| WebRtcStatus {

@@ -7,7 +7,7 @@ use crate::plan::Limits;
 use crate::process::{self, ExitState, Progress, RunReport, Streams, Usage};
 
 /// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Order {
     /// FFmpeg shall run.
     Start,
@@ -26,7 +26,7 @@ impl Order {
 }
 
 /// What FFmpeg does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exec {
     /// It was never started, or ended with success or when it was asked to.
     #[default]

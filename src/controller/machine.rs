@@ -21,6 +21,10 @@ pub struct Playback {
     pub enabled: bool,
     /// It has ended, which it does only by a fault.
     pub ended: bool,
+    /// It is another program, which does not answer at the moment.
+    pub away: bool,
+    /// A cluster makes it reachable: the manifests say which addresses viewers are told.
+    pub exposed: bool,
     /// Addresses that are put into answers.
     pub announced: Vec<String>,
 }
@@ -160,6 +164,12 @@ impl Controller {
     /// Takes that the gateway has ended. FFmpeg goes on with its other outputs.
     pub fn handle_playback_ended(&mut self, now: Timestamp) {
         self.playback.ended = true;
+        self.show_all(now);
+    }
+
+    /// Takes whether the gateway, which is another program, answers.
+    pub fn handle_playback_reachable(&mut self, reachable: bool, now: Timestamp) {
+        self.playback.away = !reachable;
         self.show_all(now);
     }
 

@@ -27,7 +27,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn controller() -> Controller {
-    let playback = Playback { enabled: true, ended: false, announced: vec!["192.0.2.1:8189".into()] };
+    let playback = Playback { enabled: true, announced: vec!["192.0.2.1:8189".into()], ..Playback::default() };
     Controller::new(playback, Surroundings::new("/data"))
 }
 
@@ -264,6 +264,36 @@ fn a_gateway_that_is_turned_off_is_the_reason() {
     reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
     assert_eq!(condition(&controller, "a", "PlaybackReady").1, "Disabled");
     assert_eq!(shown(&controller, "a").status.webrtc.as_ref().and_then(|webrtc| webrtc.whep_url.clone()), None);
+}
+
+#[test]
+fn a_gateway_of_the_pod_that_does_not_answer_is_the_reason_until_it_does() {
+    let mut controller = controller();
+    reset(&mut controller, &[("a.yaml", &manifest("a", "one", ""))]);
+    controller.handle_playback_reachable(false, at(101));
+    assert_eq!(condition(&controller, "a", "PlaybackReady").1, "GatewayNotReady");
+    controller.handle_playback_reachable(true, at(102));
+    assert_eq!(condition(&controller, "a", "PlaybackReady").1, "NotRunning");
+}
+
+#[test]
+fn an_exposure_that_the_cluster_is_to_make_waits_for_its_address() {
+    let playback = Playback { enabled: true, exposed: true, ..Playback::default() };
+    let mut controller = Controller::new(playback, Surroundings::new("/data"));
+    let mut reason = |exposure: &str| {
+        reset(&mut controller, &[("a.yaml", &manifest("a", "one", &format!(", exposure: {exposure}")))]);
+        condition(&controller, "a", "PlaybackReady").1
+    };
+    for kind in ["NodePort", "HostPort", "LoadBalancer"] {
+        assert_eq!(reason(&format!("{{type: {kind}, announce: []}}")), "WaitingForAddress", "{kind}");
+        assert_eq!(reason(&format!("{{type: {kind}, announce: [192.0.2.7]}}")), "NotRunning", "{kind}");
+    }
+    for kind in ["HostNetwork", "Relay", "ClusterOnly"] {
+        assert_eq!(reason(&format!("{{type: {kind}}}")), "NotRunning", "{kind}");
+    }
+    let mut standalone = self::controller();
+    reset(&mut standalone, &[("a.yaml", &manifest("a", "one", ", exposure: {type: NodePort}"))]);
+    assert_eq!(condition(&standalone, "a", "PlaybackReady").1, "NotRunning", "it announces its own addresses");
 }
 
 #[test]

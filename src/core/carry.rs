@@ -82,6 +82,8 @@ pub fn carry(config: Config, before: Option<Before<'_>>, cores: NonZero<usize>) 
         stale_timeout_seconds,
         limits: limited,
         webrtc,
+        runner: before.and_then(|before| before.manifest.spec.runner.clone()),
+        pod_template: before.and_then(|before| before.manifest.spec.pod_template.clone()),
     };
     let mut manifest = RestreamProcess::new(&name, spec);
     if let Some(before) = before {
@@ -115,6 +117,8 @@ pub fn config_of(id: &str, manifest: &RestreamProcess, kept: &Kept, cores: NonZe
         stale_timeout_seconds,
         limits: limited,
         webrtc,
+        runner: _, // Nor what a cluster runs it with.
+        pod_template: _,
     } = &manifest.spec;
     let Kept { autostart, created_at: _, limits, input_cleanup, metadata: _ } = kept;
     Config {
@@ -426,6 +430,7 @@ mod tests {
             video: Video { map: video, codec: VideoCodec::Copy, options: video_options },
             audio: Audio { map: audio, codec: AudioCodec::Opus, options: audio_options },
             max_viewers,
+            ..WebRtc::default()
         }))
     }
 

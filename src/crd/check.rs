@@ -10,6 +10,7 @@ use super::path::{Path, Step, crop};
 use super::scalar::octal_or_decimal;
 use super::schema::{Bounds, Kind, Object, Schema, Text};
 use super::suggest::{nearest, place_of};
+use super::words::words;
 
 /// Checks a whole object and adds what is wrong.
 pub(super) fn check(schema: &Schema, root: &Node, findings: &mut Vec<Finding>) {
@@ -45,7 +46,10 @@ impl Check<'_> {
                 self.find(line, "has no fields; an object stands here".into());
             }
             _ if self.fields_only => {}
-            (Kind::Text(text), Value::Text(value)) => self.text(text, value, line),
+            (Kind::Text(text) | Kind::TextOrWhole(text), Value::Text(value)) => self.text(text, value, line),
+            (Kind::TextOrWhole(_), Value::Number(value, written)) => {
+                self.number(&schema.kind, value.as_i64().is_some(), written, line);
+            }
             (Kind::Whole(bounds), Value::Number(value, written)) => {
                 let holds = value.as_i64().is_some_and(|value| bounds.hold(value));
                 self.number(&schema.kind, holds, written, line);
@@ -63,7 +67,7 @@ impl Check<'_> {
         for entry in entries {
             self.path.push(Step::Field(entry.key.clone()));
             match object.fields.get(&entry.key).or(object.rest.as_deref()) {
-                Some(schema) if is_absent(schema, &entry.node) && object.rest.is_none() => {}
+                Some(schema) if is_absent(schema, &entry.node) => {}
                 Some(schema) => self.value(schema, &entry.node, entry.line),
                 None => {
                     let message = unknown(self.root, object, entry);
@@ -74,6 +78,10 @@ impl Check<'_> {
         }
         if !self.fields_only {
             self.missing(object, entries, line);
+            let size = entries.iter().filter(|entry| !matches!(entry.node.value, Value::Null)).count();
+            if !object.size.hold(size) {
+                self.find(line, format!("must have {} fields, not {size}", count(&object.size)));
+            }
         }
     }
 
@@ -131,7 +139,10 @@ impl Check<'_> {
             let message = format!("{written} is {octal} to Kubernetes and {decimal} to YAML 1.2; write one of these");
             self.find(line, message);
         } else if !holds {
-            self.find(line, format!("must be {}, not {}", wanted(kind), crop(written)));
+            let written = crop(written);
+            let hint =
+                if matches!(kind, Kind::TextOrWhole(_)) { format!("; write \"{written}\"") } else { String::new() };
+            self.find(line, format!("must be {}, not {written}{hint}", wanted(kind)));
         }
     }
 
@@ -154,7 +165,11 @@ impl Check<'_> {
         } else if !fits {
             self.find(line, format!("must have {} characters, not {length}", count(&text.length)));
         } else if let Some(pattern) = unlike {
-            self.find(line, format!("{:?} does not match {}", crop(value), pattern.as_str()));
+            let message = match words(pattern.as_str()) {
+                Some(words) => format!("must be {words}, not {:?}", crop(value)),
+                None => format!("{:?} does not match {}", crop(value), pattern.as_str()),
+            };
+            self.find(line, message);
         }
         if text.date_time && value.parse::<jiff::Timestamp>().is_err() {
             self.find(line, format!("must be a time such as 2026-11-25T08:00:00Z, not {:?}", crop(value)));
@@ -216,6 +231,7 @@ fn wanted(kind: &Kind) -> String {
         },
         Kind::Text(text) if text.choices.is_empty() => "text".into(),
         Kind::Text(text) => format!("one of {}", text.choices.join(", ")),
+        Kind::TextOrWhole(_) => "text or a whole number".into(),
         Kind::Whole(bounds) => format!("a whole number{}", span(bounds)),
         Kind::Number(bounds) => format!("a number{}", span(bounds)),
         Kind::Bool => "true or false".into(),
@@ -240,5 +256,60 @@ fn mismatch(kind: &Kind, value: &Value) -> String {
         (_, Value::Text(text)) => format!("not the text {:?}", crop(text)),
         (_, Value::List(_)) => "not a list".into(),
         (_, Value::Map(_)) => "not an object".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::yaml::{parse, split};
+    use super::*;
+
+    /// What is wrong with a text by a schema.
+    fn found(schema: &serde_json::Value, text: &str) -> Vec<String> {
+        let schema = Schema::read(schema).expect("it can be checked");
+        let root = parse(&split(text)[0]).root.expect("a value");
+        let mut findings = Vec::new();
+        check(&schema, &root, &mut findings);
+        findings.into_iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect()
+    }
+
+    #[test]
+    fn text_or_a_whole_number_is_bounded_where_it_is_text() {
+        let amount = json!({"x-kubernetes-int-or-string": true, "maxLength": 3, "pattern": "^[0-9]+[km]?$"});
+        let schema = json!({"type": "object", "properties": {"a": amount}});
+        for sound in ["a: 1", "a: 12345", "a: -1", "a: 0x1F", "a: 12k", "a: \"12\"", "a: null"] {
+            assert_eq!(found(&schema, sound), [""; 0], "{sound}");
+        }
+        for (bad, why) in [
+            ("a: 12kk", "a: must have at most 3 characters, not 4"),
+            ("a: 12K", "a: \"12K\" does not match ^[0-9]+[km]?$"),
+            ("a: 010", "a: 010 is 8 to Kubernetes and 10 to YAML 1.2; write one of these"),
+            ("a: 1.5", "a: must be text or a whole number, not 1.5; write \"1.5\""),
+            ("a: true", "a: must be text or a whole number, not the boolean true"),
+            ("a: [1]", "a: must be text or a whole number, not a list"),
+        ] {
+            assert_eq!(found(&schema, bad), [why], "{bad}");
+        }
+    }
+
+    #[test]
+    fn fields_of_free_names_are_checked_and_counted() {
+        let schema = json!({
+            "type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": 2,
+        });
+        assert_eq!(found(&schema, "{a: x, b: v, c: null}"), [""; 0]);
+        assert_eq!(found(&schema, "{a: 7}"), ["a: must be text, but 7 without quotes is a number; write \"7\""]);
+        assert_eq!(found(&schema, "{a: x, b: v, c: z}"), [": must have 1 to 2 fields, not 3"]);
+        assert_eq!(found(&schema, "{}"), [": must have 1 to 2 fields, not 0"]);
+    }
+
+    #[test]
+    fn an_object_whose_fields_nobody_checks_may_hold_anything() {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        assert_eq!(found(&schema, "{a: [null, {b: 1.5}], \"\": true}"), [""; 0]);
+        assert_eq!(found(&schema, "[a]"), [": must be an object, not a list"]);
+        assert_eq!(found(&schema, "7"), [": must be an object, not the number 7"]);
     }
 }

@@ -15,6 +15,7 @@ use super::fault::{Fault, Finding};
 use super::metadata;
 use super::node::{Node, Value};
 use super::path::{Path, Step, crop};
+use super::schema::{Kind, Schema};
 use super::suggest::nearest;
 use super::yaml;
 use super::{API_VERSION, KIND, RestreamProcess};
@@ -145,7 +146,7 @@ impl Judge {
         check(&DEFINITION.schema, &root, findings);
         metadata::check(&root, findings);
         let mut json = root.to_json();
-        drop_nulls(&mut json);
+        drop_nulls(&DEFINITION.schema, &mut json);
         let json = apply_defaults(&DEFINITION.json, &json);
         self.rules(&root, &json, findings);
         if !findings.is_empty() {
@@ -248,14 +249,21 @@ fn scalar<'n>(root: &'n Node, field: &str) -> Option<&'n str> {
     }
 }
 
-/// A null is an absent field; within lists it is a value, which the schema refuses.
-fn drop_nulls(json: &mut Json) {
-    match json {
-        Json::Object(fields) => {
+/// A null is an absent field; within lists it is a value, which the schema refuses, and within an object whose fields
+/// nobody checks it is one that stays.
+fn drop_nulls(schema: &Schema, json: &mut Json) {
+    match (&schema.kind, json) {
+        (Kind::Object(object), Json::Object(fields)) => {
             fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(drop_nulls);
+            for (name, value) in fields {
+                if let Some(schema) = object.fields.get(name).or(object.rest.as_deref()) {
+                    drop_nulls(schema, value);
+                }
+            }
         }
-        Json::Array(items) => items.iter_mut().for_each(drop_nulls),
+        (Kind::List { items, .. }, Json::Array(values)) => {
+            values.iter_mut().for_each(|value| drop_nulls(items, value));
+        }
         _ => {}
     }
 }

@@ -48,6 +48,7 @@ fn labels(labels: Option<&Entry>, at: &Path, findings: &mut Vec<Finding>) {
     for entry in labels.into_iter().flat_map(|labels| labels.node.entries()) {
         let at = at.clone().field(&entry.key);
         key(&entry.key, entry.line, &at, findings);
+        not_null(entry, &at, findings);
         if let Some((_, value)) = text(entry)
             && !value.is_empty()
             && !LABEL.is_match(value)
@@ -64,12 +65,21 @@ fn labels(labels: Option<&Entry>, at: &Path, findings: &mut Vec<Finding>) {
 fn annotations(annotations: Option<&Entry>, at: &Path, findings: &mut Vec<Finding>) {
     let mut size = 0;
     for entry in annotations.into_iter().flat_map(|annotations| annotations.node.entries()) {
-        key(&entry.key.to_lowercase(), entry.line, &at.clone().field(&entry.key), findings);
+        let own = at.clone().field(&entry.key);
+        key(&entry.key.to_lowercase(), entry.line, &own, findings);
+        not_null(entry, &own, findings);
         size += entry.key.len() + text(entry).map_or(0, |(_, value)| value.len());
     }
     if let Some(annotations) = annotations.filter(|_| size > MAX_ANNOTATIONS) {
         let message = format!("must have at most {MAX_ANNOTATIONS} bytes together, not {size}");
         findings.push(Finding::new(annotations.line, at, message));
+    }
+}
+
+/// Kubernetes makes an empty text of a null here; whoever left the value out hardly means one.
+fn not_null(entry: &Entry, at: &Path, findings: &mut Vec<Finding>) {
+    if matches!(entry.node.value, Value::Null) {
+        findings.push(Finding::new(entry.line, at, "must be text, not null"));
     }
 }
 

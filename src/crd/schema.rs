@@ -28,6 +28,8 @@ pub(super) enum Kind {
         keys: Vec<String>,
     },
     Text(Text),
+    /// Text, or a whole number that stands for itself.
+    TextOrWhole(Text),
     Whole(Bounds<i64>),
     Number(Bounds<f64>),
     Bool,
@@ -40,6 +42,8 @@ pub(super) struct Object {
     pub(super) required: Vec<String>,
     /// What fields of other names may be, where there may be any.
     pub(super) rest: Option<Box<Schema>>,
+    /// How many fields there may be.
+    pub(super) size: Bounds<usize>,
 }
 
 /// Text.
@@ -91,6 +95,9 @@ impl Schema {
                 Kind::Number(words.bounds("minimum", "maximum", Value::as_f64))
             }
             Some("boolean") => Kind::Bool,
+            None if words.word("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) => {
+                Kind::TextOrWhole(words.text()?)
+            }
             other => return Err(SchemaError(format!("the type {other:?}"))),
         };
         words.finish()?;
@@ -124,10 +131,12 @@ impl<'j> Words<'j> {
         }
         let required = self.texts("required");
         let rest = self.word("additionalProperties").map(Schema::read).transpose()?.map(Box::new);
-        if fields.is_empty() && rest.is_none() {
+        let size = self.lengths("minProperties", "maxProperties");
+        let open = self.word("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+        if fields.is_empty() && (rest.is_none() || open) {
             return Ok(Kind::Open);
         }
-        Ok(Kind::Object(Object { fields, required, rest }))
+        Ok(Kind::Object(Object { fields, required, rest, size }))
     }
 
     fn list(&mut self) -> Result<Kind, SchemaError> {

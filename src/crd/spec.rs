@@ -1,7 +1,9 @@
 //! `RestreamProcess` as a person writes it.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::definition::null_is_absent;
@@ -21,6 +23,13 @@ fn twice() -> f64 {
 }
 fn five_minutes() -> i64 {
     300
+}
+
+/// The default of `drainTimeoutSeconds`.
+const DRAIN_SECONDS: i64 = 30;
+
+fn drain_seconds() -> i64 {
+    DRAIN_SECONDS
 }
 
 /// One FFmpeg restream pipeline and, optionally, its WHEP playback.
@@ -103,6 +112,14 @@ pub struct RestreamProcessSpec {
     /// Playback in a browser by WHEP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtc>,
+    /// In a cluster: what runs FFmpeg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<Runner>,
+    /// In a cluster: what is laid over the template of the worker Pod, as a strategic merge patch: node selector,
+    /// tolerations, labels, volumes. The containers are `runner` and `whep`.
+    #[schemars(schema_with = "open")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A named value for `$(NAME)` in addresses and options.
@@ -244,7 +261,7 @@ pub struct Cleanup {
 }
 
 /// Playback in a browser by WHEP.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WebRtc {
     /// Give FFmpeg two more outputs, picture and sound, that browsers play by WHEP.
@@ -260,6 +277,193 @@ pub struct WebRtc {
     #[schemars(range(min = 1, max = 10000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_viewers: Option<i32>,
+    /// In a cluster: how viewers reach the media port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
+    /// In a cluster: how players reach the WHEP endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// In a cluster: seconds for which a Pod that is to end keeps FFmpeg for its viewers; it takes no new ones then. Its
+    /// grace period is 30 s longer.
+    #[schemars(range(min = 0, max = 21600))]
+    #[serde(default = "drain_seconds")]
+    pub drain_timeout_seconds: i64,
+}
+
+impl Default for WebRtc {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            video: Video::default(),
+            audio: Audio::default(),
+            max_viewers: None,
+            exposure: None,
+            http: None,
+            drain_timeout_seconds: DRAIN_SECONDS,
+        }
+    }
+}
+
+/// How viewers reach the media port of a worker Pod.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum ExposureType {
+    /// A port of every node; the node that has the Pod is announced.
+    NodePort,
+    /// A port of the node that has the Pod. Pod Security `baseline` and `restricted` refuse it.
+    HostPort,
+    /// The Pod is in the network of its node. Pod Security `baseline` and `restricted` refuse it.
+    HostNetwork,
+    /// A load balancer of the cluster that takes UDP.
+    LoadBalancer,
+    /// Through TURN servers (`CORE_WEBRTC_ICE_SERVERS` of the operator); the Pod's own address is announced.
+    Relay,
+    /// From within the cluster alone; the Pod's own address is announced.
+    ClusterOnly,
+}
+
+/// How viewers reach the media port.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.type) || self.type != 'NodePort' || !has(self.port) || (self.port >= 30000 && self.port <= 32767)",
+        "with NodePort the port is 30000 to 32767"),
+    validation = ("!has(self.type) || self.type != 'HostPort' || has(self.port)", "HostPort needs a port"),
+    validation = ("!has(self.type) || !(self.type in ['ClusterOnly', 'Relay']) || !has(self.announce) || size(self.announce) == 0",
+        "ClusterOnly and Relay announce the address of the Pod, and nothing else"),
+)]
+pub struct Exposure {
+    /// Absent: what the operator is configured to.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ExposureType>,
+    /// The port that viewers see, UDP and TCP. Absent: any free one with NodePort, 8189 else.
+    #[schemars(range(min = 1, max = 65535))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// Addresses or names that viewers are told, in place of those that are found.
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9.:-]+$")))]
+    #[serde(default)]
+    pub announce: Vec<String>,
+    /// With LoadBalancer: which kind.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9./-]+$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_class: Option<String>,
+    /// Annotations of the Service of the media port, which many load balancers are configured with.
+    #[schemars(extend("maxProperties" = 32))]
+    #[serde(default)]
+    pub annotations: BTreeMap<String, Text>,
+}
+
+/// How players reach the WHEP endpoint.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum HttpType {
+    /// An Ingress with the path of the endpoint.
+    Ingress,
+    /// An HTTPRoute of the Gateway API with the path of the endpoint.
+    HttpRoute,
+    /// The Service alone.
+    ServiceOnly,
+}
+
+/// How players reach the WHEP endpoint. The path is the same everywhere: `/api/v3/whep/<id>`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Http {
+    /// Absent: what the operator is configured to.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<HttpType>,
+    /// Host of the URL. Absent: the operator's, or every host.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Which Ingress controller; absent: the operator's, or the cluster's default.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress_class_name: Option<String>,
+    /// Secret with the certificate of the host, for an Ingress.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_secret_name: Option<String>,
+    /// The Gateway of an HTTPRoute; absent: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_ref: Option<GatewayRef>,
+    /// Annotations of the Ingress or HTTPRoute. None is needed.
+    #[schemars(extend("maxProperties" = 32))]
+    #[serde(default)]
+    pub annotations: BTreeMap<String, Text>,
+}
+
+/// A Gateway of the Gateway API.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its namespace; absent: that of the process.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Which of its listeners; absent: all.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
+}
+
+/// Value of an annotation.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(transparent)]
+pub struct Text(#[schemars(length(max = 4096))] pub String);
+
+/// What runs FFmpeg in a cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Runner {
+    /// The image, with this program and FFmpeg in it. Absent: the operator's.
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[^\x00-\x20]+$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// CPU and memory of the container that runs FFmpeg. Absent: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// CPU and memory of a container.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// What it is promised.
+    #[schemars(extend("maxProperties" = 16))]
+    #[serde(default)]
+    pub requests: BTreeMap<String, Amount>,
+    /// What it may use at most.
+    #[schemars(extend("maxProperties" = 16))]
+    #[serde(default)]
+    pub limits: BTreeMap<String, Amount>,
+}
+
+/// A quantity of Kubernetes, such as `2`, `500m` or `1Gi`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(untagged)]
+pub enum Amount {
+    /// A number alone.
+    Whole(i64),
+    /// A number with a unit.
+    Text(String),
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 64,
+            "pattern": r"^[+-]?([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$" })
+    }
+}
+
+fn open(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
 /// How the picture gets to the browser.

@@ -21,6 +21,12 @@ pub struct RestreamProcessStatus {
     /// How often FFmpeg was started again since the manifest was accepted.
     #[serde(default)]
     pub restarts: i32,
+    /// In a cluster: the worker Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// In a cluster: the node that has the Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
     /// How the last run of FFmpeg ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
@@ -30,8 +36,8 @@ pub struct RestreamProcessStatus {
     /// What viewers get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webrtc: Option<WebRtcStatus>,
-    /// `Accepted`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`, and `OutputStalled` where an
-    /// output goes to a server over TCP.
+    /// `Accepted`, `StreamRunning`, `Ready`, with references `ReferencesResolved`, with WebRTC `PlaybackReady`,
+    /// `OutputStalled` where an output goes to a server over TCP, and in a cluster `Reconciled`.
     #[schemars(schema_with = "conditions")]
     #[serde(default)]
     pub conditions: Vec<Condition>,

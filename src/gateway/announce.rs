@@ -2,56 +2,85 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{Command, Config, Handle, StartError};
+use serde::{Deserialize, Serialize};
+
+use super::handle::Here;
+use super::{Command, StartError};
+
+/// What viewers are to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Addresses and names, each with or without a port; none at all tells viewers of nothing. `None` is every address of
+    /// this machine.
+    pub names: Option<Vec<String>>,
+    /// Port of those that have none; `None` is the gateway's.
+    pub port: Option<u16>,
+}
+
+impl Announcement {
+    /// What a list in the configuration says, where an empty one is every address of this machine.
+    pub fn of(names: &[String]) -> Self {
+        Self { names: (!names.is_empty()).then(|| names.to_vec()), port: None }
+    }
+
+    /// Whether looking again always finds the same.
+    fn never_changes(&self, local: SocketAddr) -> bool {
+        match &self.names {
+            None => !local.ip().is_unspecified(),
+            Some(names) => names.iter().all(|name| Endpoint::of(name).is_literal()),
+        }
+    }
+}
 
 /// Looks addresses up again and again in a thread of its own, because a name server may take its time; ends with this
-/// value, and is not waited for.
+/// value and the ways to it, and is not waited for.
 pub struct Lookups {
-    thread: Thread,
-    is_over: Arc<AtomicBool>,
+    wishes: mpsc::Sender<Announcement>,
 }
 
 impl Lookups {
-    /// Begins; `None` where every address was configured as one and so never changes.
+    /// Begins with what is announced already.
     pub fn start(
         local: SocketAddr,
-        config: &Config,
+        interval: Duration,
+        announcement: Announcement,
         announced: &[SocketAddr],
-        gateway: Handle,
-    ) -> std::io::Result<Option<Self>> {
-        let configured = config.announce.clone();
-        let never_changes = match configured.is_empty() {
-            true => !local.ip().is_unspecified(),
-            false => configured.iter().all(|name| literal(name).is_some()),
-        };
-        if never_changes {
-            return Ok(None);
-        }
-        let look_up = move || addresses(local, &configured);
+        gateway: Here,
+    ) -> std::io::Result<Self> {
+        let look_up = move |announcement: &Announcement| addresses(local, announcement);
+        let interval = move |announcement: &Announcement| (!announcement.never_changes(local)).then_some(interval);
         let tell = move |found| gateway.send(Command::Announce(found));
-        Self::repeat(config.announce_interval, announced.to_vec(), look_up, tell).map(Some)
+        Self::repeat(interval, announcement, announced.to_vec(), look_up, tell)
+    }
+
+    /// Takes other things to announce.
+    pub fn wishes(&self) -> mpsc::Sender<Announcement> {
+        self.wishes.clone()
     }
 
     fn repeat(
-        interval: Duration,
+        interval: impl Fn(&Announcement) -> Option<Duration> + Send + 'static,
+        mut announcement: Announcement,
         mut known: Vec<SocketAddr>,
-        look_up: impl Fn() -> Result<Vec<SocketAddr>, StartError> + Send + 'static,
+        look_up: impl Fn(&Announcement) -> Result<Vec<SocketAddr>, StartError> + Send + 'static,
         tell: impl Fn(Vec<SocketAddr>) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let ended = is_over.clone();
-        let thread = std::thread::Builder::new().name("announce".into()).spawn(move || {
+        let (wishes, wished) = mpsc::channel();
+        std::thread::Builder::new().name("announce".into()).spawn(move || {
             loop {
-                std::thread::park_timeout(interval);
-                if ended.load(Ordering::Relaxed) {
-                    return;
+                let wish = match interval(&announcement) {
+                    Some(interval) => wished.recv_timeout(interval),
+                    None => wished.recv().map_err(RecvTimeoutError::from),
+                };
+                match wish {
+                    Ok(wish) => announcement = wish,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
-                match look_up() {
+                match look_up(&announcement) {
                     Ok(found) if !is_same(&found, &known) => {
                         tracing::info!(announced = ?found, "viewers are told of other addresses now");
                         known.clone_from(&found);
@@ -62,14 +91,7 @@ impl Lookups {
                 }
             }
         })?;
-        Ok(Self { thread: thread.thread().clone(), is_over })
-    }
-}
-
-impl Drop for Lookups {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.thread.unpark();
+        Ok(Self { wishes })
     }
 }
 
@@ -78,29 +100,55 @@ fn is_same(some: &[SocketAddr], others: &[SocketAddr]) -> bool {
     some.iter().collect::<HashSet<_>>() == others.iter().collect::<HashSet<_>>()
 }
 
-fn literal(name: &str) -> Option<IpAddr> {
-    name.trim_matches(['[', ']']).parse().ok()
+/// One thing to announce: an address or a name, and its port where it has one.
+struct Endpoint<'n> {
+    host: &'n str,
+    address: Option<IpAddr>,
+    port: Option<u16>,
 }
 
-/// The configured addresses and names, or every address of this machine; best first.
-pub fn addresses(local: SocketAddr, configured: &[String]) -> Result<Vec<SocketAddr>, StartError> {
-    let mut addresses = if configured.is_empty() { own(local)? } else { resolve(configured)? };
+impl<'n> Endpoint<'n> {
+    fn of(name: &'n str) -> Self {
+        let literal = |host: &str| host.trim_matches(['[', ']']).parse().ok();
+        // An IPv6 address has colons of its own.
+        if let Some(address) = literal(name) {
+            return Self { host: name, address: Some(address), port: None };
+        }
+        match name.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => Self { host, address: literal(host), port: Some(port) },
+            None => Self { host: name, address: None, port: None },
+        }
+    }
+
+    fn is_literal(&self) -> bool {
+        self.address.is_some()
+    }
+}
+
+/// The addresses and names of an announcement, or every address of this machine; best first.
+pub fn addresses(local: SocketAddr, announcement: &Announcement) -> Result<Vec<SocketAddr>, StartError> {
+    let port = announcement.port.unwrap_or(local.port());
+    let mut addresses = match &announcement.names {
+        None => own(local)?.into_iter().map(|address| SocketAddr::new(address, port)).collect(),
+        Some(names) => resolve(names, port)?,
+    };
     let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(*address));
-    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, local.port())).collect())
+    Ok(addresses)
 }
 
-fn resolve(configured: &[String]) -> Result<Vec<IpAddr>, StartError> {
+fn resolve(names: &[String], default: u16) -> Result<Vec<SocketAddr>, StartError> {
     let mut addresses = Vec::new();
-    for name in configured {
+    for name in names {
         let refuse = |reason: String| StartError::Announce { name: name.clone(), reason };
-        if let Some(address) = literal(name) {
-            addresses.push(address);
+        let Endpoint { host, address, port } = Endpoint::of(name);
+        let port = port.unwrap_or(default);
+        if let Some(address) = address {
+            addresses.push(SocketAddr::new(address, port));
             continue;
         }
         let before = addresses.len();
-        let found = (name.as_str(), 0).to_socket_addrs().map_err(|error| refuse(error.to_string()))?;
-        addresses.extend(found.map(|address| address.ip()));
+        addresses.extend((host, port).to_socket_addrs().map_err(|error| refuse(error.to_string()))?);
         if addresses.len() == before {
             return Err(refuse("the name has no address".into()));
         }
@@ -146,6 +194,8 @@ pub fn canonical(local: SocketAddr, announced: &[SocketAddr]) -> Vec<SocketAddr>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     fn socket(text: &str) -> SocketAddr {
@@ -154,27 +204,33 @@ mod tests {
 
     #[test]
     fn a_bound_address_is_announced_alone() {
-        assert_eq!(addresses(socket("127.0.0.1:8189"), &[]).expect("no lookup"), [socket("127.0.0.1:8189")]);
+        assert_eq!(
+            addresses(socket("127.0.0.1:8189"), &Announcement::of(&[])).expect("no lookup"),
+            [socket("127.0.0.1:8189")]
+        );
     }
 
     #[test]
     fn an_unspecified_address_announces_every_interface_and_loopback_last() {
-        let addresses = addresses(socket("[::]:8189"), &[]).expect("interfaces are listed");
+        let addresses = addresses(socket("[::]:8189"), &Announcement::of(&[])).expect("interfaces are listed");
         assert_eq!(addresses.last(), Some(&socket("127.0.0.1:8189")));
     }
 
     #[test]
     fn configured_addresses_and_names_are_taken_in_order_and_once() {
         let configured = ["203.0.113.7", "[2001:db8::1]", "203.0.113.7"].map(String::from);
-        let announced = addresses(socket("0.0.0.0:8189"), &configured).expect("addresses need no lookup");
+        let announced =
+            addresses(socket("0.0.0.0:8189"), &Announcement::of(&configured)).expect("addresses need no lookup");
         assert_eq!(announced, [socket("203.0.113.7:8189"), socket("[2001:db8::1]:8189")]);
-        let announced = addresses(socket("0.0.0.0:8189"), &["localhost".into()]).expect("localhost is known");
+        let announced =
+            addresses(socket("0.0.0.0:8189"), &Announcement::of(&["localhost".into()])).expect("localhost is known");
         assert!(announced.iter().all(|address| address.ip().is_loopback()));
     }
 
     #[test]
     fn a_name_that_does_not_resolve_is_named() {
-        let error = addresses(socket("0.0.0.0:8189"), &["no such name".into()]).expect_err("it cannot resolve");
+        let error = addresses(socket("0.0.0.0:8189"), &Announcement::of(&["no such name".into()]))
+            .expect_err("it cannot resolve");
         assert!(error.to_string().contains("no such name"), "{error}");
     }
 
@@ -183,20 +239,47 @@ mod tests {
         let answers =
             [Some("203.0.113.7:1"), None, Some("203.0.113.8:1"), Some("203.0.113.8:1"), Some("203.0.113.9:1")];
         let asked = std::sync::atomic::AtomicUsize::new(0);
-        let look_up = move || match answers[asked.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)] {
+        let look_up = move |_: &Announcement| match answers
+            [asked.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)]
+        {
             Some(answer) => Ok(vec![socket(answer)]),
             None => Err(StartError::Announce { name: "x".into(), reason: "the name server does not answer".into() }),
         };
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = mpsc::channel();
         let known = vec![socket("203.0.113.7:1")];
         let tell = move |found| tell.send(found).expect("the test listens");
-        let lookups = Lookups::repeat(Duration::from_millis(1), known, look_up, tell).expect("a thread can be had");
+        let interval = |_: &Announcement| Some(Duration::from_millis(1));
+        let lookups = Lookups::repeat(interval, Announcement::of(&[]), known, look_up, tell);
+        let lookups = lookups.expect("a thread can be had");
         let patience = Duration::from_secs(20);
         assert_eq!(told.recv_timeout(patience), Ok(vec![socket("203.0.113.8:1")]));
         assert_eq!(told.recv_timeout(patience), Ok(vec![socket("203.0.113.9:1")]));
         drop(lookups);
         let ended = told.recv_timeout(patience);
-        assert_eq!(ended, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "the thread has ended");
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected), "the thread has ended");
+    }
+
+    #[test]
+    fn an_announcement_may_have_ports_of_its_own_and_may_be_empty() {
+        let names = ["203.0.113.7:30000", "[2001:db8::1]:30001", "2001:db8::2", "localhost:7"].map(String::from);
+        let announcement = Announcement { names: Some(names.into()), port: Some(31000) };
+        let announced = addresses(socket("0.0.0.0:8189"), &announcement).expect("localhost is known");
+        let expected = ["203.0.113.7:30000", "[2001:db8::1]:30001", "[2001:db8::2]:31000"].map(socket);
+        assert_eq!(announced[..3], expected);
+        assert!(announced[3..].iter().all(|address| address.ip().is_loopback() && address.port() == 7));
+        let nothing = Announcement { names: Some(Vec::new()), port: None };
+        assert!(addresses(socket("0.0.0.0:8189"), &nothing).expect("no lookup").is_empty());
+    }
+
+    #[test]
+    fn what_is_wished_is_looked_up_at_once() {
+        let (tell, told) = mpsc::channel();
+        let tell = move |found| tell.send(found).expect("the test listens");
+        let look_up = |announcement: &Announcement| addresses(socket("0.0.0.0:1"), announcement);
+        let lookups = Lookups::repeat(|_| None, Announcement::of(&[]), Vec::new(), look_up, tell);
+        let lookups = lookups.expect("a thread can be had");
+        lookups.wishes().send(Announcement::of(&["203.0.113.7".into()])).expect("it takes wishes");
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(vec![socket("203.0.113.7:1")]));
     }
 
     #[test]

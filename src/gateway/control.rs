@@ -61,6 +61,12 @@ pub struct Control {
     settings: Settings,
     max_viewers: usize,
     max_viewers_per_stream: usize,
+    /// The one pair of ports that streams may have.
+    leg_port: Option<u16>,
+    /// That pair, bound and waiting for its stream.
+    spare: Option<Legs>,
+    /// No new viewers are taken.
+    draining: bool,
     media: Vec<Mailbox>,
     /// Viewers of each media thread.
     loads: Vec<usize>,
@@ -141,7 +147,7 @@ impl Control {
     /// Over bound ports; and the waker for the inbox.
     pub fn new(
         config: &Config,
-        (port, mut datagrams, mut tcp): (Arc<Port>, Datagrams, Option<Tcp>),
+        (port, mut datagrams, mut tcp, spare): (Arc<Port>, Datagrams, Option<Tcp>, Option<Legs>),
         announced: &[SocketAddr],
         inbox: Receiver<Command>,
         events: UnboundedSender<Event>,
@@ -172,6 +178,9 @@ impl Control {
             settings,
             max_viewers: config.max_viewers,
             max_viewers_per_stream: config.max_viewers_per_stream,
+            leg_port: config.leg_port,
+            spare,
+            draining: false,
             loads: vec![0; media.len()],
             media,
             streams: BTreeMap::new(),
@@ -456,6 +465,9 @@ impl Control {
                 }
                 Ok(Command::Close { stream }) => self.close(&stream, now),
                 Ok(Command::Announce(announced)) => self.announce(announced),
+                Ok(Command::Limit(limit)) => self.max_viewers_per_stream = limit,
+                Ok(Command::Drain(draining)) => self.drain(draining),
+                Ok(Command::Tell) => self.tell_all(),
                 Ok(Command::Whep(request)) => self.handle_request(request, now),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
@@ -469,7 +481,7 @@ impl Control {
             return Ok(stream.ports);
         }
         let failed = |error: std::io::Error| OpenError::NoPorts(error.to_string());
-        let Legs { video, audio } = Legs::bind()?;
+        let Legs { video, audio } = self.bind_legs()?;
         let port = |socket: &std::net::UdpSocket| socket.local_addr().map(|address| address.port());
         let ports = EgressPorts { video: port(&video).map_err(failed)?, audio: port(&audio).map_err(failed)? };
         let legs = [Leg::new(video, Codec::H264).map_err(failed)?, Leg::new(audio, Codec::Opus).map_err(failed)?];
@@ -497,6 +509,15 @@ impl Control {
         };
         self.streams.insert(name.to_owned(), stream);
         Ok(ports)
+    }
+
+    /// The fixed pair, where there is one.
+    fn bind_legs(&mut self) -> Result<Legs, OpenError> {
+        let Some(port) = self.leg_port else { return Legs::bind() };
+        if let Some(owner) = self.streams.keys().next() {
+            return Err(OpenError::Occupied(owner.clone()));
+        }
+        self.spare.take().map_or_else(|| Legs::bind_at(port), Ok)
     }
 
     fn leg_state(&self, codec: Codec) -> Arc<LegState> {
@@ -533,6 +554,21 @@ impl Control {
         self.settings.canonical = canonical(self.port.local_address(), &announced);
         self.settings.announced.clone_from(&announced);
         self.tell(Event::Announced(announced));
+    }
+
+    fn drain(&mut self, draining: bool) {
+        self.draining = draining;
+        self.tell_all();
+        self.tell(Event::Draining(draining));
+    }
+
+    /// Tells how everything is, for who has heard nothing before.
+    fn tell_all(&self) {
+        self.tell(Event::Announced(self.settings.announced.clone()));
+        for (name, Stream { told: (video, audio), .. }) in &self.streams {
+            self.tell(Event::Media { stream: name.clone(), video: *video, audio: *audio });
+            self.tell_viewers(name.clone());
+        }
     }
 
     fn close(&mut self, name: &str, now: Instant) {
@@ -698,6 +734,9 @@ impl Control {
     }
 
     fn answer(&mut self, process: &str, offer: &str, may_counter: bool, now: Instant) -> Result<Answer, Refusal> {
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
         let stream = self.streams.get(process).ok_or_else(|| Refusal::UnknownProcess(process.to_owned()))?;
         let media = stream.media(now);
         let limit = stream.max_viewers.unwrap_or(self.max_viewers_per_stream);

@@ -2,22 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Shared;
 use super::access::bearer;
 
-/// Answers `pong`.
+/// Answers `pong`; a worker that is to end is not ready any more.
 #[utoipa::path(
     get,
     path = "/ping",
     tag = "program",
     responses((status = 200, description = "It is there", body = String, content_type = "text/plain"))
 )]
-pub async fn ping() -> &'static str {
-    "pong"
+pub async fn ping(State(app): Shared) -> (StatusCode, &'static str) {
+    match app.worker.as_ref().is_some_and(|worker| worker.standing.borrow().draining) {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        false => (StatusCode::OK, "pong"),
+    }
 }
 
 /// Everything for who has a token, what everybody may know for others. `auths` tells clients whether to log
@@ -30,12 +33,17 @@ pub async fn ping() -> &'static str {
 )]
 pub async fn about(State(app): Shared, headers: HeaderMap) -> Json<Value> {
     let identity = &app.identity;
-    let known = match (&app.auth, bearer(&headers)) {
+    let auth = app.auth();
+    let known = match (&auth, bearer(&headers)) {
         (None, _) => true,
         (Some(auth), Some(token)) => auth.verify(token).await.is_ok(),
         (Some(_), None) => false,
     };
-    let auths: &[&str] = if app.auth.is_some() { &["localjwt"] } else { &[] };
+    let auths: &[&str] = match &auth {
+        Some(auth) if auth.signer().is_some() => &["localjwt"],
+        Some(_) => &["jwks"],
+        None => &[],
+    };
     let mut about = json!({
         "app": identity.name,
         "auths": auths,

@@ -24,7 +24,7 @@ pub struct Access {
 impl Access {
     /// What the bearer of a request's token may do, where the route is not below `/api/v3`.
     pub(super) async fn of(app: &App, realm: &'static str, headers: &HeaderMap) -> Result<Self, Problem> {
-        let scope = match (&app.auth, bearer(headers)) {
+        let scope = match (app.auth(), bearer(headers)) {
             (None, _) => Scope::default(),
             (Some(_), None) => return Err(Problem::unauthorized(realm, None)),
             (Some(auth), Some(token)) => {
@@ -90,7 +90,7 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
     }
     let whep = is_whep(path);
     let realm = if whep { "whep" } else { "api" };
-    let scope = match &app.auth {
+    let scope = match app.auth() {
         None => Scope::default(),
         Some(auth) => {
             let Some(token) = token(request.headers(), request.uri()) else {
@@ -108,7 +108,7 @@ pub async fn authorize(State(app): State<Arc<App>>, mut request: Request, next: 
 
 /// Whether a WHEP request that needs no token may do this all the same: it has a good one, or nobody needs one.
 pub async fn may(app: &App, uri: &Uri, headers: &HeaderMap, process: &str, action: Action) -> bool {
-    let Some(auth) = &app.auth else { return true };
+    let Some(auth) = app.auth() else { return true };
     match token(headers, uri) {
         Some(token) => auth.verify(&token).await.is_ok_and(|scope| scope.covers(process, action)),
         None => false,

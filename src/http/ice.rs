@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::RngExt;
+use tokio::sync::watch;
 
 /// What opens the TURN servers.
 #[derive(Clone)]
@@ -60,34 +61,35 @@ impl TurnAuth {
 
 /// The servers, with what is in their headers.
 pub struct IceServers {
-    urls: Vec<String>,
+    urls: watch::Receiver<Vec<String>>,
     auth: Option<TurnAuth>,
 }
 
 impl IceServers {
-    /// Servers that cannot stand in a header are left out with a warning.
-    pub fn new(urls: Vec<String>, auth: Option<TurnAuth>) -> Self {
-        let is_usable = |url: &String| {
-            let usable = !url.contains(['<', '>', '"']) && url.chars().all(|letter| letter.is_ascii_graphic());
-            if !usable {
-                tracing::warn!(url, "an ICE server is left out: its URL cannot stand in a Link header");
-            }
-            usable
-        };
-        Self { urls: urls.into_iter().filter(is_usable).collect(), auth }
+    /// Servers that cannot stand in a header are left out, and a warning names those that are there from the start.
+    pub fn new(urls: watch::Receiver<Vec<String>>, auth: Option<TurnAuth>) -> Self {
+        for url in urls.borrow().iter().filter(|url| !is_usable(url)) {
+            tracing::warn!(url, "an ICE server is left out: its URL cannot stand in a Link header");
+        }
+        Self { urls, auth }
     }
 
     /// One `Link` header for each server, for a player that may use the relays.
     pub fn links(&self, now: SystemTime) -> Vec<HeaderValue> {
         let credentials = self.auth.as_ref().map(|auth| auth.credentials(rand::rng().random(), now));
-        self.urls.iter().filter_map(|url| link(url, credentials.as_ref().filter(|_| is_relay(url)))).collect()
+        let urls = self.urls.borrow();
+        urls.iter().filter_map(|url| link(url, credentials.as_ref().filter(|_| is_relay(url)))).collect()
     }
 
     /// One `Link` header for each server that needs no credentials, for everybody.
     pub fn open_links(&self) -> Vec<HeaderValue> {
         let is_open = |url: &&String| self.auth.is_none() || !is_relay(url);
-        self.urls.iter().filter(is_open).filter_map(|url| link(url, None)).collect()
+        self.urls.borrow().iter().filter(is_open).filter_map(|url| link(url, None)).collect()
     }
+}
+
+fn is_usable(url: &str) -> bool {
+    !url.contains(['<', '>', '"']) && url.chars().all(|letter| letter.is_ascii_graphic())
 }
 
 fn is_relay(url: &str) -> bool {
@@ -95,6 +97,9 @@ fn is_relay(url: &str) -> bool {
 }
 
 fn link(url: &str, credentials: Option<&(String, String)>) -> Option<HeaderValue> {
+    if !is_usable(url) {
+        return None;
+    }
     let mut link = format!("<{url}>; rel=\"ice-server\"");
     if let Some((username, password)) = credentials {
         let (username, password) = (quoted(username), quoted(password));
@@ -119,7 +124,7 @@ mod tests {
 
     fn servers(auth: Option<TurnAuth>) -> IceServers {
         let urls = ["stun:stun.example.com:3478", "turn:turn.example.com?transport=udp"].map(String::from);
-        IceServers::new(urls.into(), auth)
+        IceServers::new(watch::channel(urls.into()).1, auth)
     }
 
     fn text(links: &[HeaderValue]) -> Vec<&str> {
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn what_cannot_stand_in_a_header_is_left_out() {
         let urls = ["stun:x>; rel=\"y\"", "stun:x\r\ny", "stun:a b", "stun:ä"].map(String::from);
-        assert!(IceServers::new(urls.into(), None).links(UNIX_EPOCH).is_empty());
+        assert!(IceServers::new(watch::channel(urls.into()).1, None).links(UNIX_EPOCH).is_empty());
     }
 
     #[test]

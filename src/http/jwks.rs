@@ -14,10 +14,11 @@ use jsonwebtoken::{Algorithm, Validation, decode_header};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use self::keys::{KeySet, Malformed, Missing};
+use self::keys::{KeySet, Missing};
 use self::read::{Document, Reader};
 use super::token::{Invalid, LEEWAY, Scope, unreadable};
 
+pub use self::keys::Malformed;
 pub use self::read::{NoRoots, Source};
 
 /// A key that is not known makes the keys read again, once in this time.
@@ -70,12 +71,7 @@ impl Jwks {
     /// The two halves. The error is about an `https:` URL on a machine that trusts nobody.
     pub fn new(settings: Settings) -> Result<(Self, Keeper), NoRoots> {
         let Settings { source, issuers, audiences, algorithms } = settings;
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.set_issuer(&issuers);
-        validation.set_audience(&audiences);
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        let validation = validation(&issuers, &audiences);
         let algorithms: Arc<[Algorithm]> = algorithms.into();
         let (keys, shown) = watch::channel(None);
         let (ask, asked) = mpsc::channel(MAX_WAITING);
@@ -83,6 +79,20 @@ impl Jwks {
         let keeper =
             Keeper { reader, algorithms: algorithms.clone(), keys, asked, last: Vec::new(), complaint: String::new() };
         Ok((Self { algorithms, validation: Arc::new(validation), keys: shown, ask }, keeper))
+    }
+
+    /// With the keys of this text, which nobody reads again.
+    pub fn fixed(
+        text: &str,
+        issuers: &[String],
+        audiences: &[String],
+        algorithms: &[Algorithm],
+    ) -> Result<Self, Malformed> {
+        let keys = KeySet::parse(text.as_bytes(), algorithms)?;
+        let (_, keys) = watch::channel(Some(Arc::new(keys)));
+        // Nobody takes questions at the other end, so none is waited for.
+        let (ask, _) = mpsc::channel(1);
+        Ok(Self { algorithms: algorithms.into(), validation: Arc::new(validation(issuers, audiences)), keys, ask })
     }
 
     /// Whether a token says that it is signed as those of the other issuer are.
@@ -125,6 +135,16 @@ impl Jwks {
             let _ = tokio::time::timeout(PATIENCE, renewed).await;
         }
     }
+}
+
+fn validation(issuers: &[String], audiences: &[String]) -> Validation {
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_issuer(issuers);
+    validation.set_audience(audiences);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    validation
 }
 
 impl Keeper {

@@ -22,13 +22,18 @@ use super::{App, Shared, body, client};
 /// Octets of a login at most.
 const MAX_LOGIN: usize = 8 * 1024;
 
-/// Who may log in, and with what tokens are signed. Debug shows neither password nor secret.
+/// Whose tokens are taken: those of a login, those of another issuer, or both. Debug shows neither password nor secret.
 #[derive(Clone)]
 pub struct Auth {
+    account: Option<Arc<Account>>,
+    jwks: Option<Jwks>,
+}
+
+/// Who may log in, and with what its tokens are signed.
+struct Account {
     username: String,
     password: Digest,
     signer: Signer,
-    jwks: Option<Jwks>,
 }
 
 /// Why credentials are not taken.
@@ -45,14 +50,24 @@ pub enum AuthError {
 impl Auth {
     /// One user, and the secret of the tokens.
     pub fn new(username: &str, password: &str, secret: &str) -> Result<Self, AuthError> {
+        Self::signing(username, password, Signer::new(secret)?)
+    }
+
+    /// One user, and what signs the tokens.
+    pub fn signing(username: &str, password: &str, signer: Signer) -> Result<Self, AuthError> {
         if username.is_empty() {
             return Err(AuthError::Empty("CORE_API_AUTH_USERNAME"));
         }
         if password.is_empty() {
             return Err(AuthError::Empty("CORE_API_AUTH_PASSWORD"));
         }
-        let signer = Signer::new(secret)?;
-        Ok(Self { username: username.to_owned(), password: digest(&SHA256, password.as_bytes()), signer, jwks: None })
+        let password = digest(&SHA256, password.as_bytes());
+        Ok(Self { account: Some(Arc::new(Account { username: username.to_owned(), password, signer })), jwks: None })
+    }
+
+    /// Nobody may log in; the tokens of this issuer are taken.
+    pub fn of_issuer(jwks: Jwks) -> Self {
+        Self { account: None, jwks: Some(jwks) }
     }
 
     /// The same, and tokens of another issuer are taken too.
@@ -62,17 +77,20 @@ impl Auth {
 
     /// What an access token allows, whoever made it.
     pub async fn verify(&self, token: &str) -> Result<Scope, Invalid> {
-        match &self.jwks {
-            Some(jwks) if jwks.is_for(token) => jwks.verify(token).await,
-            _ => self.signer.verify(token, Purpose::Access).map(|claims| claims.scope),
+        match (&self.jwks, &self.account) {
+            (Some(jwks), account) if account.is_none() || jwks.is_for(token) => jwks.verify(token).await,
+            (_, Some(account)) => account.signer.verify(token, Purpose::Access).map(|claims| claims.scope),
+            (_, None) => Err(Invalid::Foreign("no issuer of tokens is known here")),
         }
     }
 
-    /// What signs and verifies the tokens of the login.
-    pub fn signer(&self) -> &Signer {
-        &self.signer
+    /// What signs and verifies the tokens of the login, where there is one.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.account.as_ref().map(|account| &account.signer)
     }
+}
 
+impl Account {
     /// Compares in a time that tells nothing of either: digests have one length, and both are always compared.
     fn is(&self, username: &str, password: &str) -> bool {
         let equal =
@@ -88,7 +106,8 @@ impl Auth {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("username", &self.username).finish_non_exhaustive()
+        let username = self.account.as_ref().map(|account| &account.username);
+        f.debug_struct("Auth").field("username", &username).finish_non_exhaustive()
     }
 }
 
@@ -125,7 +144,7 @@ pub async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Tokens>, Problem> {
-    let auth = enabled(&app)?;
+    let account = account(&app)?;
     if !body::is(&headers, "application/json") {
         return Err(Problem::unsupported("a login is application/json: {\"username\": …, \"password\": …}"));
     }
@@ -140,14 +159,14 @@ pub async fn login(
     let source = throttle(&app)
         .take(client, Instant::now())
         .map_err(|wait| Problem::too_many("too_many_logins", "too many wrong passwords from this address", wait))?;
-    if !auth.is(&username, &password) {
+    if !account.is(&username, &password) {
         tracing::warn!(?client, "login refused");
         return Err(Problem::unauthorized("api", None).because("wrong_password", "username or password is wrong"));
     }
     throttle(&app).give_back(source);
     Ok(Json(Tokens {
-        access_token: auth.mint(&username, Purpose::Access, ACCESS_LIFETIME, Scope::default()),
-        refresh_token: auth.mint(&username, Purpose::Refresh, REFRESH_LIFETIME, Scope::default()),
+        access_token: account.mint(&username, Purpose::Access, ACCESS_LIFETIME, account.signer.everything()),
+        refresh_token: account.mint(&username, Purpose::Refresh, REFRESH_LIFETIME, account.signer.everything()),
     }))
 }
 
@@ -159,18 +178,19 @@ pub async fn login(
     responses((status = 200, description = "Another access token", body = Refreshed))
 )]
 pub async fn refresh(State(app): Shared, headers: HeaderMap) -> Result<Json<Refreshed>, Problem> {
-    let auth = enabled(&app)?;
+    let account = account(&app)?;
     let token = bearer(&headers).ok_or_else(|| Problem::unauthorized("api", None))?;
-    let claims = auth
+    let claims = account
         .signer
         .verify(token, Purpose::Refresh)
         .map_err(|invalid| Problem::unauthorized("api", Some(invalid.to_string())))?;
-    Ok(Json(Refreshed { access_token: auth.mint(&claims.sub, Purpose::Access, ACCESS_LIFETIME, claims.scope) }))
+    Ok(Json(Refreshed { access_token: account.mint(&claims.sub, Purpose::Access, ACCESS_LIFETIME, claims.scope) }))
 }
 
-fn enabled(app: &App) -> Result<&Auth, Problem> {
+fn account(app: &App) -> Result<Arc<Account>, Problem> {
     let off = || Problem::not_found("auth_disabled", "authentication is turned off here; no token is needed");
-    app.auth.as_ref().ok_or_else(off)
+    let none = || Problem::not_found("login_disabled", "nobody can log in here; tokens come from another issuer");
+    app.auth().ok_or_else(off)?.account.ok_or_else(none)
 }
 
 fn throttle(app: &Arc<App>) -> std::sync::MutexGuard<'_, super::throttle::Throttle> {
@@ -186,6 +206,7 @@ mod tests {
     #[test]
     fn only_the_whole_pair_is_right() {
         let auth = Auth::new("admin", "hunter22", SECRET).expect("it is complete");
+        let auth = auth.account.expect("it has one");
         assert!(auth.is("admin", "hunter22"));
         for (username, password) in [("admin", ""), ("", "hunter22"), ("Admin", "hunter22"), ("admin", "hunter222")] {
             assert!(!auth.is(username, password), "{username} {password}");

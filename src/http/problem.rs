@@ -18,6 +18,8 @@ use crate::whep::Refusal;
 const RETRY_MEDIA: u64 = 2;
 /// Seconds until a player may ask again for a place among the viewers.
 const RETRY_VIEWERS: u64 = 10;
+/// Seconds until a player that was refused by an instance about to end may find another one.
+const RETRY_DRAINED: u64 = 5;
 
 /// A request that is not done, and why.
 #[derive(Debug)]
@@ -149,6 +151,9 @@ impl From<Refusal> for Problem {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "total_viewer_limit", detail)
                     .retry_after(RETRY_VIEWERS);
             }
+            Refusal::Draining => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(RETRY_DRAINED);
+            }
             Refusal::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Refusal::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
             Refusal::Timeout => (StatusCode::GATEWAY_TIMEOUT, "gateway_timeout"),
@@ -243,6 +248,7 @@ mod tests {
             (Refusal::NoCounterOffer, 415, "unsupported_media_type", false),
             (Refusal::StreamViewerLimit { process: text(), limit: 8 }, 503, "stream_viewer_limit", true),
             (Refusal::TotalViewerLimit { limit: 256 }, 503, "total_viewer_limit", true),
+            (Refusal::Draining, 503, "draining", true),
             (Refusal::PreconditionFailed, 412, "precondition_failed", false),
             (Refusal::PreconditionRequired, 428, "precondition_required", false),
             (Refusal::Timeout, 504, "gateway_timeout", false),

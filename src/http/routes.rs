@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 
 use super::{
     App, about, files, login, measure, openapi, page, process, prometheus, session, settings, skills, system, whep,
+    worker,
 };
 use process::{Id, change, metadata, probe};
 
@@ -20,6 +21,8 @@ pub struct Served {
     pub read_only: bool,
     /// Figures for Prometheus are.
     pub metrics: bool,
+    /// `/worker` is.
+    pub worker: bool,
 }
 
 /// The routes, and their description.
@@ -31,7 +34,10 @@ pub fn routes(served: Served) -> (Router<Arc<App>>, OpenApi) {
     if served.metrics {
         routes = routes.routes(routes!(prometheus::metrics));
     }
-    let (routes, described) = routes.split_for_parts();
+    let (mut routes, described) = routes.split_for_parts();
+    if served.worker {
+        routes = routes.route("/worker", get(worker::show).put(worker::put));
+    }
     let endpoint = options(whep::endpoint_options).get(whep::endpoint).post(whep::offer);
     let session = options(whep::session_options).get(whep::session).patch(whep::patch).delete(whep::delete);
     let routes = routes

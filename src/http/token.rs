@@ -153,6 +153,24 @@ pub struct Claims {
     pub scope: Scope,
 }
 
+impl Claims {
+    fn new(issuer: &str, grant: &Grant<'_>, now: SystemTime) -> Self {
+        let Grant { subject, purpose, lifetime, scope } = grant;
+        let iat = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let exi = lifetime.as_secs();
+        Self {
+            iss: issuer.to_owned(),
+            sub: (*subject).to_owned(),
+            usefor: *purpose,
+            iat,
+            exp: iat.saturating_add(exi),
+            exi,
+            jti: uuid::Uuid::new_v4().to_string(),
+            scope: scope.clone(),
+        }
+    }
+}
+
 /// What a token is made of.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
@@ -185,60 +203,117 @@ pub enum Invalid {
     Foreign(&'static str),
 }
 
-/// Makes tokens with one secret, and verifies those.
+/// Makes tokens with one secret or key pair, and verifies those.
 #[derive(Clone, Debug)]
 pub struct Signer {
+    header: Header,
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
+    issuer: String,
+    audience: Option<String>,
+}
+
+/// An Ed25519 key pair (RFC 8037), and for whom its tokens are.
+#[derive(Clone, Copy)]
+pub struct KeyPair<'a> {
+    /// The private key: PKCS#8, DER.
+    pub private: &'a [u8],
+    /// The public key, base64url.
+    pub public: &'a str,
+    /// The name that the public key is found by.
+    pub id: &'a str,
+    /// `iss` of the tokens.
+    pub issuer: &'a str,
+    /// `aud` of the tokens.
+    pub audience: &'a str,
 }
 
 impl Signer {
-    /// A signer with this secret.
+    /// A signer with this secret (HS256).
     pub fn new(secret: &str) -> Result<Self, ShortSecret> {
         if secret.len() < MIN_SECRET {
             return Err(ShortSecret(secret.len()));
         }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[ISSUER]);
+        let mut validation = validation(Algorithm::HS256, ISSUER);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         Ok(Self {
+            header: Header::new(Algorithm::HS256),
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             decoding: DecodingKey::from_secret(secret.as_bytes()),
             validation,
+            issuer: ISSUER.to_owned(),
+            audience: None,
         })
+    }
+
+    /// A signer with this key pair, whose tokens are taken by everybody who has the public key. The error is about a key
+    /// that is none of Ed25519.
+    pub fn of_key(pair: &KeyPair<'_>) -> jsonwebtoken::errors::Result<Self> {
+        let KeyPair { private, public, id, issuer, audience } = *pair;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(id.to_owned());
+        let mut validation = validation(Algorithm::EdDSA, issuer);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "sub", "aud"]);
+        let signer = Self {
+            header,
+            encoding: EncodingKey::from_ed_der(private),
+            decoding: DecodingKey::from_ed_components(public)?,
+            validation,
+            issuer: issuer.to_owned(),
+            audience: Some(audience.to_owned()),
+        };
+        jsonwebtoken::encode(&signer.header, &serde_json::json!({}), &signer.encoding)?;
+        Ok(signer)
+    }
+
+    /// A scope without limits. Who takes tokens of a key allows only what they name.
+    pub fn everything(&self) -> Scope {
+        if self.audience.is_none() {
+            return Scope::default();
+        }
+        let actions =
+            [Action::Play, Action::Publish, Action::Read, Action::Write].map(|action| action.word().to_owned());
+        Scope { process: Some(Words::One("*".into())), action: Some(Words::Many(actions.into())) }
     }
 
     /// Makes a token.
     pub fn mint(&self, grant: &Grant<'_>, now: SystemTime) -> String {
-        let iat = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let exi = grant.lifetime.as_secs();
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            sub: grant.subject.to_owned(),
-            usefor: grant.purpose,
-            iat,
-            exp: iat.saturating_add(exi),
-            exi,
-            jti: uuid::Uuid::new_v4().to_string(),
-            scope: grant.scope.clone(),
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .expect("the claims are plain JSON and the key is one for HS256")
+        /// The claims, and for whom they are.
+        #[derive(Serialize)]
+        struct Signed<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            aud: Option<&'a str>,
+            #[serde(flatten)]
+            claims: Claims,
+        }
+        let claims = Claims::new(&self.issuer, grant, now);
+        jsonwebtoken::encode(&self.header, &Signed { aud: self.audience.as_deref(), claims }, &self.encoding)
+            .expect("the claims are plain JSON and the key was proven")
     }
 
     /// Reads a token that has to be for `purpose`.
     pub fn verify(&self, token: &str, purpose: Purpose) -> Result<Claims, Invalid> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|error| match error.kind() {
-                ErrorKind::InvalidAlgorithm => Invalid::Foreign("its algorithm is not HS256"),
+                ErrorKind::InvalidAlgorithm if self.audience.is_none() => {
+                    Invalid::Foreign("its algorithm is not HS256")
+                }
+                ErrorKind::InvalidAlgorithm => Invalid::Foreign("its algorithm is not EdDSA"),
                 _ => unreadable(&error),
             })?
             .claims;
         if claims.usefor == purpose { Ok(claims) } else { Err(Invalid::Purpose(claims.usefor)) }
     }
+}
+
+fn validation(algorithm: Algorithm, issuer: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[issuer]);
+    validation
 }
 
 /// What is wrong with a token, in words for who sent it.

@@ -16,6 +16,15 @@ impl Plan {
         let goes_there = |output: &&Io| output.servers().any(|server| server.is(peer));
         self.outputs.iter().filter(goes_there).map(|output| output.id.as_str()).collect()
     }
+
+    /// Whether words of FFmpeg name a server of an output, and none of an input.
+    pub fn names_output(&self, words: &str) -> bool {
+        let are_named = |sides: &[Io]| {
+            let ways = sides.iter().flat_map(Io::ways);
+            ways.into_iter().any(|way| authority(&way).is_some_and(|authority| words.contains(authority)))
+        };
+        are_named(&self.outputs) && !are_named(&self.inputs)
+    }
 }
 
 impl Io {
@@ -37,6 +46,17 @@ impl Server {
     }
 }
 
+/// Host and port of a URL of any protocol, as they are written.
+fn authority(address: &str) -> Option<&str> {
+    place(address.split_once("://")?.1).filter(|place| !place.is_empty())
+}
+
+/// Host and port behind the scheme, without credentials.
+fn place(rest: &str) -> Option<&str> {
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Some(authority.rsplit_once('@').map_or(authority, |(_, place)| place))
+}
+
 /// The server of a URL whose protocol is on top of TCP.
 fn server(address: &str) -> Option<Server> {
     let (schemes, rest) = address.split_once("://")?;
@@ -51,8 +71,7 @@ fn server(address: &str) -> Option<Server> {
         "tcp" | "tls" => None,
         _ => return None,
     };
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let place = place(rest)?;
     let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
         Some((host, port)) => (host, Some(port.parse().ok()?)),
         None => (place, None),
@@ -68,6 +87,15 @@ mod tests {
         let output = format!("- {{id: out, address: \"{address}\"}}");
         let plan = plan(&format!("  input: [{{id: in, address: x}}]\n  output:\n  {output}"));
         plan.outputs_to(peer.parse().expect("an address")).len()
+    }
+
+    #[test]
+    fn words_of_ffmpeg_are_about_an_output_where_they_name_its_server_alone() {
+        let output = "- {id: out, address: \"rtmp://u:p@live.example:1935/app/key\"}";
+        let plan = plan(&format!("  input: [{{id: in, address: \"rtsp://cam:554/a\"}}]\n  output:\n  {output}"));
+        assert!(plan.names_output("rtmp://live.example:1935/…: Connection refused"));
+        assert!(!plan.names_output("rtsp://cam:554/a: Connection refused"));
+        assert!(!plan.names_output("Connection refused"));
     }
 
     #[test]

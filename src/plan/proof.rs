@@ -38,6 +38,9 @@ impl Plan {
             stale_timeout_seconds,
             limits,
             webrtc,
+            // Of a cluster.
+            runner: _,
+            pod_template: _,
         } = &manifest.spec;
         let plan = Self {
             key: key.clone(),
@@ -105,7 +108,8 @@ fn limited(limits: &crd::Limits) -> Limits {
 }
 
 fn egress(webrtc: &WebRtc, inputs: usize, resolver: &mut Resolver<'_>) -> Option<Egress> {
-    let WebRtc { enabled, video, audio, max_viewers } = webrtc;
+    // How a cluster exposes it is no business of what runs.
+    let WebRtc { enabled, video, audio, max_viewers, exposure: _, http: _, drain_timeout_seconds: _ } = webrtc;
     if !enabled {
         return None;
     }

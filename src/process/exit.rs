@@ -51,6 +51,15 @@ pub enum ExitState {
     Killed,
 }
 
+/// What kept FFmpeg from an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody answers there.
+    Unreachable,
+    /// Whoever answers wants other credentials.
+    Forbidden,
+}
+
 impl Cause {
     /// Whether FFmpeg was not even started.
     pub fn is_no_start(self) -> bool {
@@ -69,5 +78,52 @@ impl Exit {
             // It was told to stop before it was started.
             (_, None, None) => ExitState::Finished,
         }
+    }
+
+    /// What kept FFmpeg from an address, as far as its last words say.
+    pub fn fault(&self) -> Option<Fault> {
+        /// What libc and FFmpeg say of a server that is not there.
+        const UNREACHABLE: [&str; 8] = [
+            "connection refused",
+            "connection timed out",
+            "no route to host",
+            "network is unreachable",
+            "name or service not known",
+            "temporary failure in name resolution",
+            "failed to resolve hostname",
+            "host is down",
+        ];
+        /// What FFmpeg and its libraries say of credentials.
+        const FORBIDDEN: [&str; 5] =
+            ["401 unauthorized", "403 forbidden", "authorization failed", "authentication failed", "permission denied"];
+        let message = self.message.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        match () {
+            () if says(&FORBIDDEN) => Some(Fault::Forbidden),
+            () if says(&UNREACHABLE) => Some(Fault::Unreachable),
+            () => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_tell_what_kept_ffmpeg_from_an_address() {
+        let fault = |message: &str| {
+            Exit { code: Some(1), signal: None, cause: Cause::Failed, message: message.into(), at: 0 }.fault()
+        };
+        assert_eq!(fault("rtsp://10.0.0.5:554/cam: Connection refused"), Some(Fault::Unreachable));
+        assert_eq!(
+            fault("[tcp @ 0x5] Failed to resolve hostname cam: Name or service not known"),
+            Some(Fault::Unreachable)
+        );
+        assert_eq!(
+            fault("rtsp://cam: Server returned 401 Unauthorized (authorization failed)"),
+            Some(Fault::Forbidden)
+        );
+        assert_eq!(fault("Invalid data found when processing input"), None);
     }
 }

@@ -10,7 +10,7 @@ pub enum MediaKind {
 }
 
 /// A codec that a leg can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Codec {
     /// H.264, packetization mode 1 (RFC 6184).
     H264,

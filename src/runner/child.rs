@@ -61,7 +61,23 @@ impl Process {
         self.signal(Signal::KILL);
         let status = waitid(leader(), look).ok().flatten()?;
         self.is_reaped = true;
+        reap_orphans(self.group);
         Some(End { code: status.exit_status(), signal: status.terminating_signal() })
+    }
+}
+
+/// Reaps what is left of a group after its leader: the first process of a container becomes the parent of all that have
+/// lost theirs. Elsewhere they are another process's children, and nothing is found. As long as one of them is there,
+/// nobody else can have the number of the group.
+fn reap_orphans(group: Pid) {
+    let orphans = move |options| waitid(WaitId::Pgid(Some(group)), WaitIdOptions::EXITED | options);
+    while let Ok(reaped) = orphans(WaitIdOptions::NOHANG) {
+        if reaped.is_none() {
+            // They were killed, and end in a moment.
+            let wait = move || while orphans(WaitIdOptions::empty()).is_ok() {};
+            let _ = std::thread::Builder::new().name("reaper".into()).spawn(wait);
+            return;
+        }
     }
 }
 

@@ -85,6 +85,16 @@ pub(super) fn read(directory: &Path, name: &str, look: &Look) -> Option<Result<S
     }
 }
 
+/// The text of every manifest file of a directory, by name, or why it cannot be read.
+pub fn read_all(directory: &Path) -> io::Result<BTreeMap<String, Result<String, String>>> {
+    let (_, looks) = look(directory)?;
+    let texts = looks.into_iter().filter_map(|(name, look)| {
+        let text = read(directory, &name, &look)?;
+        Some((name, text))
+    });
+    Ok(texts.collect())
+}
+
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -12,7 +12,7 @@ use dragonfork::crd::{LegStatus, RestreamProcess, RestreamProcessStatus, State, 
 use dragonfork::gateway::{Config as GatewayConfig, Gateway, Handle};
 use dragonfork::http::jwks::{Jwks, Settings};
 use dragonfork::http::token::{Grant, Purpose, Scope};
-use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, router, serve};
+use dragonfork::http::{Auth, Config, Files, Identity, Limits, Login, TurnAuth, Watch, WorkerAddresses, router, serve};
 use dragonfork::plan::{EgressPorts, Key};
 use dragonfork::process::{LogLine, RunReport};
 use dragonfork::rtp::Codec;
@@ -53,6 +53,8 @@ pub struct Wishes {
     pub origins: Vec<&'static str>,
     /// Clients that are not counted.
     pub ignored: Vec<ipnet::IpNet>,
+    /// Processes whose workers answer elsewhere; makes it the server of a cluster.
+    pub workers: Option<Vec<(&'static str, SocketAddr)>>,
 }
 
 impl Default for Wishes {
@@ -73,6 +75,7 @@ impl Default for Wishes {
             disk_limit: None,
             origins: Vec::new(),
             ignored: Vec::new(),
+            workers: None,
         }
     }
 }
@@ -99,6 +102,7 @@ impl House {
                 bind: "127.0.0.1:0".parse().expect("an address"),
                 announce: Vec::new(),
                 announce_interval: Duration::from_secs(60),
+                leg_port: None,
                 ice_lite: wishes.ice_lite,
                 tcp: true,
                 max_viewers: wishes.max_viewers,
@@ -144,7 +148,7 @@ impl House {
                 id: "an-instance".into(),
                 created_at: jiff::Timestamp::now(),
             },
-            auth: auth.clone(),
+            auth: watch::channel(auth.clone()).1,
             limits: wishes.limits,
             trusted_proxies: wishes.trusted_proxies,
             whep,
@@ -155,12 +159,20 @@ impl House {
             metrics: true,
             metrics_auth: false,
             settings: watch::channel(Arc::default()).1,
-            ice_servers: vec!["stun:stun.example.com:3478".into(), "turn:turn.example.com?transport=udp".into()],
+            ice_servers: {
+                let urls = ["stun:stun.example.com:3478", "turn:turn.example.com?transport=udp"];
+                watch::channel(urls.map(String::from).into()).1
+            },
             turn_auth: wishes.turn_auth,
             strict_etag: wishes.strict_etag,
             files,
             counter_offer: wishes.counter_offer,
             cores: NonZero::<usize>::MIN,
+            workers: wishes.workers.map(|workers| {
+                let worker = |(id, address)| (Key::new(id), WorkerAddresses { status: address, whep: address });
+                watch::channel(Arc::new(workers.into_iter().map(worker).collect())).1
+            }),
+            worker: None,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -220,7 +232,7 @@ impl House {
 
     pub fn mint(&self, purpose: Purpose, lifetime: u64, scope: Scope) -> String {
         let grant = Grant { subject: "admin", purpose, lifetime: Duration::from_secs(lifetime), scope };
-        self.auth.as_ref().expect("authentication is on").signer().mint(&grant, SystemTime::now())
+        self.auth.as_ref().expect("authentication is on").signer().expect("it signs").mint(&grant, SystemTime::now())
     }
 
     pub fn url(&self, path: &str) -> String {

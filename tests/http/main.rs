@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod cluster;
 mod conformance;
 mod files;
 mod house;

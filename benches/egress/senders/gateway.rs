@@ -24,6 +24,7 @@ pub fn run() -> Result<()> {
         bind: "127.0.0.1:0".parse()?,
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
+        leg_port: None,
         ice_lite: false,
         tcp: false,
         max_viewers: usize::MAX,

@@ -10,8 +10,14 @@ use utoipa::ToSchema;
 
 use super::Id;
 use crate::core::{Command, Config, Done, Order, Refusal};
-use crate::http::path::{At, at};
-use crate::http::{Shared, access::Access, body, problem::Problem, token::Action};
+use crate::http::{
+    Shared,
+    access::Access,
+    body,
+    path::{At, at},
+    problem::Problem,
+    token::Action,
+};
 
 /// Octets of a process at most.
 const MAX_PROCESS: usize = 1 << 20;

@@ -9,8 +9,14 @@ use serde_json::{Map, Value};
 
 use super::{Id, find, kept, known};
 use crate::core::Order;
-use crate::http::path::{At, at};
-use crate::http::{Shared, access::Access, body, problem::Problem, token::Action};
+use crate::http::{
+    Shared,
+    access::Access,
+    body,
+    path::{At, at},
+    problem::Problem,
+    token::Action,
+};
 
 /// Octets of one value at most.
 const MAX_VALUE: usize = 1 << 20;

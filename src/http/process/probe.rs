@@ -11,8 +11,13 @@ use super::change::named;
 use super::progress::thousandths;
 use super::{Id, known};
 use crate::core::{Config, Inputs};
-use crate::http::path::{At, at};
-use crate::http::{Shared, access::Access, problem::Problem, token::Action};
+use crate::http::{
+    Shared,
+    access::Access,
+    path::{At, at},
+    problem::Problem,
+    token::Action,
+};
 use crate::process::{Probed, Stream};
 
 /// What was seen of inputs.

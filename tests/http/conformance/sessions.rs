@@ -28,6 +28,7 @@ async fn whep_016_an_answer_that_comes_too_late_is_504_and_frees_its_place() {
         bind: "127.0.0.1:0".parse().expect("an address"),
         announce: Vec::new(),
         announce_interval: Duration::from_secs(60),
+        leg_port: None,
         ice_lite: false,
         tcp: true,
         max_viewers: 1,

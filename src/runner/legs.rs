@@ -29,6 +29,9 @@ pub struct Legs {
     corrected: Vec<Inventory>,
     /// Since when all inputs of this run are open.
     open_since: Option<Instant>,
+    /// The picture's stream of this run, where its frames came out of order. FFmpeg sends before its report of the streams
+    /// is read, so this may be known first.
+    reordered: Option<String>,
 }
 
 impl Legs {
@@ -42,6 +45,7 @@ impl Legs {
         if self.open_since.take().is_some_and(|since| now.duration_since(since) >= STEADY) {
             self.corrected.clear();
         }
+        self.reordered = None;
         self.running = plan.choose(&self.inventory);
         self.running.clone()
     }
@@ -54,12 +58,16 @@ impl Legs {
     /// FFmpeg reports these streams.
     pub fn handle_seen(&mut self, seen: &Inventory) {
         self.inventory.learn(seen);
+        if let Some(stream) = &self.reordered {
+            self.inventory.note_reordered(stream);
+        }
     }
 
     /// The gateway saw frames of the picture's leg out of order.
     pub fn handle_reordered(&mut self) {
         if let Some(LegAction::Copy(stream)) = self.running.as_ref().map(|legs| &legs.video.action) {
             self.inventory.note_reordered(stream);
+            self.reordered = Some(stream.clone());
         }
     }
 
@@ -174,6 +182,16 @@ mod tests {
         assert_eq!(see(&mut legs, now, &CLEAN), Verdict::Keep);
         legs.handle_reordered();
         assert_eq!(legs.judge(now, &plan()), Verdict::Keep, "what FFmpeg encodes here is not the input's");
+    }
+
+    #[test]
+    fn frames_out_of_order_are_remembered_until_ffmpeg_has_told_its_streams() {
+        let (mut legs, now) = (Legs::default(), Instant::now());
+        legs.begin(now, &plan());
+        legs.handle_reordered();
+        assert_eq!(see(&mut legs, now, &CLEAN), Verdict::Correct);
+        let right = legs.begin(now, &plan()).expect("it has egress");
+        assert!(matches!(right.video.action, LegAction::Transcode(_)));
     }
 
     #[test]

@@ -9,8 +9,10 @@ use serde_json::Value;
 use crate::program::Program;
 use crate::python;
 
-/// Routes that the description leaves out: the page, and the description with its own page.
-const OUTSIDE: [&str; 5] = ["/", "/api/openapi.json", "/api/swagger", "/api/swagger/", "/api/swagger/{file}"];
+/// Routes that the description leaves out: the page, the description with its own page, and what only the operator asks a
+/// worker Pod.
+const OUTSIDE: [&str; 6] =
+    ["/", "/api/openapi.json", "/api/swagger", "/api/swagger/", "/api/swagger/{file}", "/worker"];
 
 async fn description(program: &Program) -> Value {
     let response = reqwest::get(format!("{}/api/openapi.json", program.origin())).await.expect("it is answered");

@@ -35,7 +35,7 @@ pub use names::{
 pub use proof::{Refusal, refusals};
 pub use route::http_route_resource;
 pub use status::{Failure, Seen, status};
-pub use worker::{Configuration, Report, Settings};
+pub use worker::{Configuration, Report, Settings, sha256};
 
 /// What the operator is configured to, for every process.
 #[derive(Clone, Debug)]
@@ -83,12 +83,15 @@ pub struct Surroundings {
     pub host: Vec<IpAddr>,
 }
 
-/// The objects that run a process.
+/// The Services of a process: of WHEP, and of the media port where there is one. They have to be there before everything
+/// else, because the node port is the port of the container.
+pub fn services(process: &RestreamProcess, config: &Config) -> Vec<Service> {
+    exposure::services(process, &exposure::of(process, config))
+}
+
+/// The other objects that run a process.
 #[derive(Clone, Debug)]
 pub struct Children {
-    /// Of WHEP, and of the media port where there is one. The media port's has to be there first: its node port is the
-    /// port of the container.
-    pub services: Vec<Service>,
     /// What the worker is told.
     pub config_map: ConfigMap,
     /// The worker; `None` while the node port of its media port is not known.
@@ -101,12 +104,11 @@ pub struct Children {
     pub configuration: Configuration,
 }
 
-/// The objects that run a process that nothing is [refused](refusals) of. Owner references are not in them.
+/// The objects that run a process that nothing is [refused](refusals) of, beside its [Services](services). Owner references are not in them.
 pub fn children(process: &RestreamProcess, config: &Config, surroundings: &Surroundings) -> Children {
     let exposure = exposure::of(process, config);
     let configuration = worker::configuration(process, config, &exposure, surroundings);
     Children {
-        services: exposure::services(process, &exposure),
         config_map: ConfigMap {
             metadata: labels::metadata(process, labels::name(process)),
             data: Some(configuration.clone().into_map()),

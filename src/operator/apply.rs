@@ -1,9 +1,7 @@
 //! Objects are applied where they are not as they should be, and only there.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use serde::Serialize;
@@ -12,7 +10,6 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::failure::Trouble;
-use super::index::body;
 use super::key::Key;
 use super::kind::Kind;
 use super::known::{APPLIED_HASH, Child};
@@ -20,7 +17,7 @@ use super::notices::Notice;
 use super::ownership;
 use super::record::tell;
 use crate::crd::RestreamProcess;
-use crate::workload::MANAGER;
+use crate::workload::{MANAGER, sha256};
 
 /// Foreign parts of a Pod template are replaced so often within this time; then somebody puts them there again and again.
 const REPLACEMENTS: (u32, Duration) = (2, Duration::from_secs(60 * 60));
@@ -58,11 +55,9 @@ impl Wish {
 
 /// 128 bits of SHA-256, in hex.
 fn hash(object: &Value) -> String {
-    let digest = digest(&SHA256, object.to_string().as_bytes());
-    digest.as_ref()[..16].iter().fold(String::new(), |mut hex, octet| {
-        let _ = write!(hex, "{octet:02x}");
-        hex
-    })
+    let mut hex = sha256(object.to_string().as_bytes());
+    hex.truncate(32);
+    hex
 }
 
 fn api(cx: &Context, kind: Kind, key: &Key) -> Api<DynamicObject> {
@@ -71,7 +66,7 @@ fn api(cx: &Context, kind: Kind, key: &Key) -> Api<DynamicObject> {
 
 /// Takes in what the API server has answered.
 fn keep(cx: &Context, kind: Kind, key: &Key, object: &DynamicObject) -> Child {
-    let mut child = Child::of(&object.metadata, body(object));
+    let mut child = Child::of(&object.metadata, &object.data);
     child.written = Some(Instant::now());
     cx.index.put_child(kind, key.clone(), child.clone());
     child
@@ -137,19 +132,15 @@ async fn write(cx: &Context, wish: &Wish) -> Result<DynamicObject, Trouble> {
     {
         // Somebody has set a strategy with fields that ours must not have, and applying takes nothing away.
         let strategy = json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}});
-        let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        api.patch(&wish.key.name, &parameters, &Patch::Merge(&strategy))
+        let merge = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        api.patch(&wish.key.name, &merge, &Patch::Merge(&strategy))
             .await
             .map_err(|error| Trouble::of(&wish.title(), &error))?;
         cx.figures.corrected(word);
-        answer = api.patch(&wish.key.name, &parameters_of_apply(), &patch).await;
+        answer = api.patch(&wish.key.name, &parameters, &patch).await;
     }
     cx.figures.applied(word, if answer.is_ok() { "applied" } else { "failed" });
     answer.map_err(|error| Trouble::of(&wish.title(), &error))
-}
-
-fn parameters_of_apply() -> PatchParams {
-    PatchParams::apply(MANAGER).force()
 }
 
 /// Takes out of a Pod template what somebody else has added to it.

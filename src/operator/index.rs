@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::core::error_boundary::InvalidObject;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Shown;
@@ -347,15 +346,10 @@ fn process_of(pod: &Pod, key: &Key) -> Option<Key> {
     Some(key.beside(pod.metadata.labels.as_ref()?.get("app.kubernetes.io/instance")?))
 }
 
-/// What of an object is not its metadata.
-pub fn body(object: &kube::core::DynamicObject) -> &Value {
-    &object.data
-}
-
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

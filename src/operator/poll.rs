@@ -192,8 +192,7 @@ fn interval(state: &State) -> Duration {
             let is_ready = conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
             is_ready && (state.wanted.is_none() || report.configuration == state.wanted_digest)
         }
-        Voice::Unasked => false,
-        Voice::Silent => false,
+        Voice::Unasked | Voice::Silent => false,
     };
     match since < LIVELY {
         true => EAGER,

@@ -84,11 +84,10 @@ async fn objects(
     };
     owner.block_owner_deletion = Some(true);
     let config = &cx.settings.workload;
-    let first = workload::children(process, config, surroundings);
     let mut trouble = None;
     let mut wanted = BTreeSet::new();
     // The port of the container is the node port, so the Services come first.
-    for service in &first.services {
+    for service in &workload::services(process, config) {
         let wish = Wish::new(Kind::Service, service, key, &owner);
         let place = wish.place();
         keep_first(&mut trouble, apply(cx, process, &wish).await);
@@ -100,7 +99,7 @@ async fn objects(
         }
         wanted.insert((place.0, place.1.name));
     }
-    let Children { services: _, config_map, deployment, ingress, http_route, configuration } =
+    let Children { config_map, deployment, ingress, http_route, configuration } =
         workload::children(process, config, surroundings);
     let mut wishes = vec![Wish::new(Kind::ConfigMap, &config_map, key, &owner)];
     wishes.extend(deployment.map(|deployment| Wish::new(Kind::Deployment, &deployment, key, &owner)));

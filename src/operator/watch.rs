@@ -23,7 +23,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Context;
-use super::index::body;
 use super::key::Key;
 use super::kind::Kind;
 use super::known::{Child, NodeAddresses, reduce_pod};
@@ -266,7 +265,7 @@ impl Children {
 
 impl Shelf<DynamicObject> for Children {
     fn put(&self, cx: &Context, object: DynamicObject) {
-        self.take(cx, Key::of(&object.metadata), Child::of(&object.metadata, body(&object)));
+        self.take(cx, Key::of(&object.metadata), Child::of(&object.metadata, &object.data));
     }
 
     fn remove(&self, cx: &Context, key: &Key) {

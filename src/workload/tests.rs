@@ -41,8 +41,10 @@ fn process(spec: &str) -> RestreamProcess {
 }
 
 fn objects(spec: &str, surroundings: &Surroundings) -> Value {
-    let Children { services, config_map, deployment, ingress, http_route, configuration: _ } =
-        children(&process(spec), &config(), surroundings);
+    let (process, config) = (process(spec), config());
+    let services = services(&process, &config);
+    let Children { config_map, deployment, ingress, http_route, configuration: _ } =
+        children(&process, &config, surroundings);
     json!({"services": services, "configMap": config_map, "deployment": deployment, "ingress": ingress,
            "httpRoute": http_route})
 }

@@ -30,11 +30,7 @@ impl Configuration {
     /// The same for the same texts, and another one for others: SHA-256 in hex.
     pub fn digest(&self) -> String {
         let Self { process, settings, jwks } = self;
-        let whole = serde_json::to_vec(&[process, settings, jwks]).expect("texts are JSON");
-        digest(&SHA256, &whole).as_ref().iter().fold(String::new(), |mut hex, octet| {
-            let _ = write!(hex, "{octet:02x}");
-            hex
-        })
+        sha256(&serde_json::to_vec(&[process, settings, jwks]).expect("texts are JSON"))
     }
 
     /// As the ConfigMap has it.
@@ -44,6 +40,14 @@ impl Configuration {
             .map(|(key, text)| (key.to_owned(), text))
             .into()
     }
+}
+
+/// SHA-256, in hex.
+pub fn sha256(octets: &[u8]) -> String {
+    digest(&SHA256, octets).as_ref().iter().fold(String::new(), |mut hex, octet| {
+        let _ = write!(hex, "{octet:02x}");
+        hex
+    })
 }
 
 /// What all workers are told.

@@ -107,6 +107,40 @@ pub struct Config {
     pub worker: Option<Worker>,
 }
 
+impl Config {
+    /// What only shows processes: it has neither gateway nor files, and changes nothing.
+    pub fn showing(
+        identity: Identity,
+        auth: watch::Receiver<Option<Auth>>,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        events: Events,
+        cores: NonZero<usize>,
+    ) -> Self {
+        Self {
+            identity,
+            auth,
+            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
+            whep: None,
+            snapshot,
+            core: None,
+            read_only: true,
+            events,
+            metrics: true,
+            metrics_auth: false,
+            settings: watch::channel(Arc::default()).1,
+            ice_servers: watch::channel(Vec::new()).1,
+            turn_auth: None,
+            strict_etag: false,
+            files: Files::default(),
+            counter_offer: true,
+            cores,
+            workers: None,
+            worker: None,
+        }
+    }
+}
+
 /// Who answers, in `GET /api`.
 #[derive(Clone, Debug)]
 pub struct Identity {

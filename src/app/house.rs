@@ -33,8 +33,6 @@ use crate::storage::{self, Storage};
 
 /// What is shown is renewed at most this often.
 const SHOW_INTERVAL: Duration = Duration::from_millis(100);
-/// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
-pub const SHUTDOWN: Duration = Duration::from_secs(9);
 
 /// What FFmpegs are seen to do.
 pub type Runs = UnboundedReceiver<(Key, runner::Event)>;

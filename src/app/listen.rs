@@ -1,12 +1,15 @@
 //! The listening socket of HTTP, and the signals that end the program.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// All that is left when the program is told to end must be done within this; FFmpeg has 5 s of it.
+const SHUTDOWN: Duration = Duration::from_secs(9);
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1024;
 
@@ -55,6 +58,19 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+
+    /// Waits until all is done that is left, then gives the outcome; no longer than [`SHUTDOWN`], nor than a second signal.
+    pub async fn end_with(
+        &mut self,
+        shutdown: impl Future<Output = ()>,
+        outcome: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        tokio::select! {
+            () = shutdown => outcome,
+            () = tokio::time::sleep(SHUTDOWN) => Err(anyhow!("not everything ended within {} s", SHUTDOWN.as_secs())),
+            signal = self.recv() => Err(anyhow!("ended at once by a second {signal}")),
         }
     }
 }

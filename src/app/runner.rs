@@ -13,9 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credentials::random;
 use super::files;
-use super::house::{
-    Audience, House, Parts, Playing, SHUTDOWN, cores, ffmpeg, greet, identity, raise_descriptor_limit, serve,
-};
+use super::house::{Audience, House, Parts, Playing, cores, ffmpeg, greet, identity, raise_descriptor_limit, serve};
 use super::listen::{Signals, listen};
 use super::shown::{Shown, announcement};
 use super::surroundings::surroundings;
@@ -76,26 +74,10 @@ impl Program {
         let standing = configured.standing();
         let worker = http::Worker { process: worker_process.clone(), standing: standing.subscribe(), puts };
         let http_config = http::Config {
-            identity: identity(worker_process),
-            auth: configured.auth(),
-            limits: http::Limits::default(),
-            trusted_proxies: Vec::new(),
-            whep: None,
-            snapshot: shown.clone(),
-            core: None,
-            read_only: true,
-            events,
-            metrics: true,
-            metrics_auth: false,
-            settings: watch::channel(Arc::default()).1,
-            ice_servers: watch::channel(Vec::new()).1,
-            turn_auth: None,
-            strict_etag: false,
-            files,
             counter_offer: false,
-            cores: cores(),
-            workers: None,
+            files,
             worker: Some(worker),
+            ..http::Config::showing(identity(worker_process), configured.auth(), shown.clone(), events, cores())
         };
         let http_shutdown = CancellationToken::new();
         let http = tokio::spawn(serve(listener, http::router(http_config), None, http_shutdown.clone()));
@@ -131,11 +113,7 @@ impl Program {
             Ok(Next::Now(signal)) => return Err(anyhow!("ended at once by a second {signal}")),
             Err(error) => Err(error),
         };
-        tokio::select! {
-            () = self.shutdown() => outcome,
-            () = tokio::time::sleep(SHUTDOWN) => Err(anyhow!("not everything ended within {} s", SHUTDOWN.as_secs())),
-            signal = signals.recv() => Err(anyhow!("ended at once by a second {signal}")),
-        }
+        signals.end_with(self.shutdown(), outcome).await
     }
 
     /// Until a signal, and the drain that follows; or until a part ends that must not.

@@ -14,7 +14,7 @@ use super::credentials::{self, Credentials};
 use super::desk::Desk;
 use super::endpoint::{of_args, offers};
 use super::files;
-use super::house::{House, Parts, Playing, SHUTDOWN, cores, ffmpeg, greet, identity, raise_descriptor_limit, serve};
+use super::house::{House, Parts, Playing, cores, ffmpeg, greet, identity, raise_descriptor_limit, serve};
 use super::links::Links;
 use super::listen::{Signals, listen};
 use super::questions::Questions;
@@ -120,11 +120,7 @@ impl Program {
             ended = &mut self.http => ended.context("HTTP failed").and_then(|()| bail!("HTTP ended")),
             ended = &mut self.desk => ended.context("the desk of changes failed").and_then(|()| bail!("the desk ended")),
         };
-        tokio::select! {
-            () = self.shutdown() => outcome,
-            () = tokio::time::sleep(SHUTDOWN) => Err(anyhow::anyhow!("not everything ended within {} s", SHUTDOWN.as_secs())),
-            signal = signals.recv() => Err(anyhow::anyhow!("ended at once by a second {signal}")),
-        }
+        signals.end_with(self.shutdown(), outcome).await
     }
 
     /// In this order: nothing is changed any more, nothing new is started, FFmpeg ends, viewers are told, HTTP ends.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{of_args, offers};
-use super::house::{SHUTDOWN, cores, greet, identity, raise_descriptor_limit, serve};
+use super::house::{cores, greet, identity, raise_descriptor_limit, serve};
 use super::listen::{Signals, listen};
 use super::shown::Shown;
 use super::turn::turn_auth;
@@ -75,11 +75,7 @@ pub async fn whep(config: args::Whep, events: Events) -> anyhow::Result<()> {
             let _ = http.await;
         }
     };
-    let outcome = tokio::select! {
-        () = shutdown => outcome,
-        () = tokio::time::sleep(SHUTDOWN) => Err(anyhow!("not everything ended within {} s", SHUTDOWN.as_secs())),
-        signal = signals.recv() => Err(anyhow!("ended at once by a second {signal}")),
-    };
+    let outcome = signals.end_with(shutdown, outcome).await;
     tracing::info!("ended");
     outcome
 }
@@ -113,26 +109,20 @@ impl Front {
         events: Events,
     ) -> anyhow::Result<http::Config> {
         Ok(http::Config {
-            identity: identity(process),
-            auth: self.auth.subscribe(),
             limits: http::Limits { offers: offers(&config.clients), ..http::Limits::default() },
             trusted_proxies: config.clients.api_trusted_proxies.clone(),
             whep: Some(client),
-            snapshot: self.snapshot.subscribe(),
-            core: None,
-            read_only: true,
-            events,
-            metrics: true,
-            metrics_auth: false,
-            settings: watch::channel(Arc::default()).1,
             ice_servers: self.ice_servers.subscribe(),
             turn_auth: turn_auth(&config.webrtc.turn)?,
             strict_etag: config.webrtc.webrtc_strict_etag,
-            files: http::Files::default(),
             counter_offer: config.webrtc.webrtc_counter_offer,
-            cores: cores(),
-            workers: None,
-            worker: None,
+            ..http::Config::showing(
+                identity(process),
+                self.auth.subscribe(),
+                self.snapshot.subscribe(),
+                events,
+                cores(),
+            )
         })
     }
 

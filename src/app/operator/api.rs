@@ -46,27 +46,11 @@ pub fn api(
     let (workers, addresses) = watch::channel(Arc::default());
     let (auth, id) = auth(config, keys)?;
     let interface = http::router(http::Config {
-        identity: identity(&id),
-        auth: watch::channel(auth).1,
-        limits: http::Limits::default(),
-        trusted_proxies: Vec::new(),
-        whep: None,
-        snapshot: shown,
-        core: None,
-        // What is changed is refused with a word of its own.
-        read_only: true,
-        events,
+        // Those of the operator itself are served.
         metrics: false,
-        metrics_auth: false,
-        settings: watch::channel(Arc::default()).1,
         ice_servers: watch::channel(config.webrtc_ice_servers.clone()).1,
-        turn_auth: None,
-        strict_etag: false,
-        files: http::Files::default(),
-        counter_offer: true,
-        cores: cores(),
         workers: Some(addresses),
-        worker: None,
+        ..http::Config::showing(identity(&id), watch::channel(auth).1, shown, events, cores())
     });
     Ok((interface, Shower { operator, snapshot, workers, made: HashMap::new() }))
 }
